@@ -95,14 +95,15 @@ type Acceptance struct {
 // UncheckedEnd is the end of the list that the first start met, below the log's oldest events, while it is still to be
 // checked whether the list goes on there (rule 12).
 type UncheckedEnd struct {
-	// Keys are those of the log's oldest events, as the list shows them, newest first; empty while there are none.
+	// Keys are those of the log's oldest events, as the list shows them, newest first, and of what came in late among or
+	// below them since; empty while there are none.
 	Keys Keys `json:"keys,omitempty"`
 	// Since is the time from which on the first start wanted messages; zero if it wanted all.
 	Since time.Time `json:"since,omitzero"`
 	// Short means that the last page was not full, as is usual for the last page of a list.
 	Short bool `json:"short,omitempty"`
-	// CheckedAt is when the end was last checked. Confirmed counts the checks that found the end directly below Keys,
-	// Misses those that found none of Keys where they should be.
+	// CheckedAt is when the end was last checked. Confirmed counts the checks that found the end directly below Keys, or
+	// nothing to deliver below them; Misses those that found none of Keys where they should be.
 	CheckedAt time.Time `json:"looked,omitzero"`
 	Confirmed int       `json:"looks,omitempty"`
 	Misses    int       `json:"misses,omitempty"`

@@ -27,6 +27,7 @@ type accepting struct {
 	// listed: the top of the horizon is still listed. looks counts the pages that were read to find it.
 	listed  bool
 	looks   int
+	place   oldestPlace // of the log's oldest events, if the messages below them are to be delivered
 	section section
 	// up is how many pages above their expected place the search for the rows that are done begins. everywhere means that
 	// it goes from page 0 down to the end.
@@ -47,6 +48,10 @@ type acceptance struct {
 	// accept is the delivery in progress.
 	accept accepting
 }
+
+// leastSection is how many pages a section has at least: one whose rows are left to the next section, one that ends it,
+// and one in between.
+const leastSection = 3
 
 // longestWait is how many polls the delivery waits at most after failed sections.
 const longestWait = 64
@@ -154,7 +159,7 @@ func (r *acceptance) acceptPages(ctx context.Context, out *Outcome) error {
 func (r *acceptance) acceptStep(ctx context.Context, out *Outcome) error {
 	a, at := &r.accept, r.known.recorded.Accepting
 	if a.size == 0 {
-		a.size = max(2, r.rules.SlicePages-r.rules.SlicePages/10)
+		a.size = max(leastSection, r.rules.SlicePages-r.rules.SlicePages/10)
 	}
 	p := &a.section
 	switch {
@@ -190,17 +195,16 @@ func (r *acceptance) searchTop(ctx context.Context, out *Outcome) error {
 	if a.listed = slices.ContainsFunc(r.progress.top, isTop); a.listed {
 		return nil
 	}
+	if r.known.recorded.Accepting.Below {
+		return r.searchOldest(ctx, out, isTop)
+	}
 	expected := int(r.known.recorded.Sequence-r.known.recorded.HorizonAt) / r.rules.Page
 	number := expected + (a.looks+1)/2
 	if a.looks%2 == 0 {
 		number = expected - a.looks/2
 	}
 	if number < 0 && a.looks > 2*topBelow {
-		change := func(next *connector.Checkpoint, _ []connector.Event, _ bool) {
-			next.UncheckedEnd, next.Accepting = withoutAccepting(next), nil
-		}
-		_, err := r.writer.commit(ctx, delivery{change: change}, 0)
-		return err
+		return r.giveUp(ctx)
 	}
 	if a.looks++; number < 0 || number > expected+topBelow {
 		return nil
@@ -214,8 +218,35 @@ func (r *acceptance) searchTop(ctx context.Context, out *Outcome) error {
 	return nil
 }
 
-// topBelow is how many pages below its expected place the horizon is searched for.
-const topBelow = 3
+// searchOldest does the same for the log's oldest events, which a check of the list's end has just found. If they are
+// not found again, that check counts for nothing.
+func (r *acceptance) searchOldest(ctx context.Context, out *Outcome, isTop func(connector.Key) bool) error {
+	place := r.accept.place
+	number, ok := r.endCheck.nextPage(&place)
+	if !ok {
+		return r.giveUp(ctx)
+	}
+	page, err := r.source.read(ctx, number, "")
+	if err != nil {
+		return err
+	}
+	out.Pages++
+	r.accept.listed = slices.ContainsFunc(page.Messages, func(m connector.Message) bool { return isTop(m.Key) })
+	if !r.accept.listed {
+		r.endCheck.notOn(&place, page)
+	}
+	r.accept.place = place
+	return nil
+}
+
+// giveUp ends the delivery before anything was delivered.
+func (r *acceptance) giveUp(ctx context.Context) error {
+	change := func(next *connector.Checkpoint, _ []connector.Event, _ bool) {
+		next.UncheckedEnd, next.Accepting = withoutAccepting(next, r.rules), nil
+	}
+	_, err := r.writer.commit(ctx, delivery{change: change}, 0)
+	return err
+}
 
 // searchEnd reads one more page to find the end of the list, by doubling and then by bisection.
 func (r *acceptance) searchEnd(ctx context.Context, out *Outcome) error {
@@ -265,7 +296,7 @@ func (r *acceptance) backOff(failed bool) {
 	if failed {
 		a.failures++
 		a.pollsToWait = min(1<<min(a.failures/2, 10), longestWait)
-		a.size = max(2, a.size/2)
+		a.size = max(leastSection, a.size/2)
 	}
 }
 

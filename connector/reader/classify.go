@@ -30,7 +30,11 @@ func (r *Reader) classify(order []found, belowKnown bool) (delivery, int) {
 			late = true
 		case !late, below[i] != nil && (r.known.wholeAbove(*below[i]) || r.chain.holds(*below[i])), below[i] == nil &&
 			!r.known.forgetful():
-			b.add(f, late)
+			if late {
+				b.addLate(f, lownessOf(&r.known.recorded, below[i]))
+			} else {
+				b.add(f, false)
+			}
 		default:
 			held += r.known.countHeld(f.Key)
 		}

@@ -27,6 +27,7 @@ type delivery struct {
 type pending struct {
 	found
 	late    bool
+	low     lowness
 	refused func(reason string) // see Missing
 }
 
@@ -36,6 +37,13 @@ func (b *delivery) add(f *found, late bool) {
 		return
 	}
 	b.events = append(b.events, pending{found: *f, late: late})
+}
+
+// addLate adds a message that is late, and what is known of its place among the log's oldest events.
+func (b *delivery) addLate(f *found, low lowness) {
+	if b.add(f, true); f.Fault == "" {
+		b.events[len(b.events)-1].low = low
+	}
 }
 
 func (b *delivery) oldestFirst() {
@@ -172,6 +180,7 @@ func (w *writer) nextCheckpoint(stamped []connector.Event, events []pending, rej
 		}
 		tail = append(tail, p.Key)
 	}
+	addOldest(&next, events, w.rules)
 	next.Tail, next.TailLate = tail, late
 	next.Rejects = w.known.rejects.with(rejects)
 	next.Counters.Rejected += uint64(len(rejects))

@@ -39,19 +39,37 @@ func (r *endCheck) settleEnd(b *delivery, w *walked) {
 	if end == nil || w.endPage == 0 || len(w.order) == 0 || r.known.recorded.Accepting != nil || r.known.forgetful() {
 		return
 	}
-	if n := len(end.Keys); r.known.recorded.Sequence > r.known.recorded.Base {
-		if n == 0 || !slices.ContainsFunc(w.order, func(f found) bool { return f.Key == end.Keys[n-1] }) {
-			return // it met an end further up
-		}
+	unmet := r.unmet(end.Keys, w.order)
+	if r.known.recorded.Sequence > r.known.recorded.Base && len(unmet) == len(end.Keys) {
+		return // it met an end further up
 	}
 	settled := &connector.UncheckedEnd{
 		Keys: keysIn(w.order[max(0, len(w.order)-r.rules.Floor):]), Since: end.Since,
-		Short: w.short,
+		Short: w.short && len(unmet) == 0,
 	}
-	if slices.Equal(settled.Keys, end.Keys) {
+	settled.Keys = append(settled.Keys, unmet...)
+	switch {
+	case slices.Equal(settled.Keys, end.Keys):
 		return
+	case len(settled.Keys) > 2*r.rules.Floor:
+		settled = nil
 	}
 	b.change = func(next *connector.Checkpoint, _ []connector.Event, _ bool) { next.UncheckedEnd = settled }
+}
+
+// unmet returns those of the log's oldest events that a walk to the end of the list did not meet: they were deleted, or
+// the list goes on below that end.
+func (r *endCheck) unmet(keys connector.Keys, order []found) (unmet connector.Keys) {
+	met := make(map[connector.Key]struct{}, len(order))
+	for i := range order {
+		met[order[i].Key] = struct{}{}
+	}
+	for _, key := range keys {
+		if !within(met, key) && !setAside(&r.known, key) {
+			unmet = append(unmet, key)
+		}
+	}
+	return unmet
 }
 
 // due reports whether the end of the list is to be checked again.
@@ -88,97 +106,9 @@ func (r *endCheck) due(at time.Time) bool {
 type endCheck struct {
 	*Reader
 	probe    endProbe
+	further  int       // by how many pages the log's oldest events were further down than counted when they were found
 	restedAt time.Time // of a history: when it first reached its end
 	probedAt time.Time // when it was last checked whether the list goes on below the log
-}
-
-// endProbe is a check of the end in progress. It is kept when a step makes room for the next poll.
-type endProbe struct {
-	underWay bool
-	away     int // pages read to find the log's oldest events
-	found    bool
-	lowest   int             // the page that shows them
-	rows     []connector.Key // of that page and those below it
-	next     int             // page to be read
-}
-
-// EndCheckDue reports whether a check of the end of the list is due or in progress. Sweep makes it, between polls.
-func (r *Reader) EndCheckDue() bool {
-	if r.endCheck.probe.underWay && (!r.endCheck.endOpen() || r.known.recorded.Accepting != nil || !r.Rested()) {
-		r.endCheck.probe = endProbe{}
-	}
-	r.endCheck.probe.underWay = r.endCheck.probe.underWay || r.endCheck.due(r.list.topAt)
-	return r.endCheck.probe.underWay
-}
-
-// resume continues a check of the end of the list until it is done.
-func (r *endCheck) resume(ctx context.Context, out *Outcome) error {
-	for r.probe.underWay {
-		n, err := r.probeNext(ctx)
-		if out.Pages += n; err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// probeNext reads the next page of a check. It first searches for the log's oldest events around the page where they
-// should be, as messages may have been deleted or added late. From the page that shows them on, it checks whether the
-// list goes on below them.
-func (r *endCheck) probeNext(ctx context.Context) (pages int, err error) {
-	l := &r.probe
-	if !l.found {
-		number := r.lowestPage() + (l.away+1)/2
-		if l.away%2 == 0 {
-			number -= l.away
-		}
-		if l.away++; l.away > 2*topBelow+1 || len(r.known.recorded.UncheckedEnd.Keys) == 0 {
-			r.probe = endProbe{}
-			return 0, r.recordProbe(ctx, 0, 1)
-		}
-		if number < 0 {
-			return 0, nil
-		}
-		page, err := r.source.read(ctx, number, "")
-		if err != nil {
-			l.away--
-			return 1, err
-		}
-		if r.lowestOn(page.Messages) {
-			l.found, l.lowest, l.next, l.rows = true, number, number+1, messageKeys(page.Messages)
-		}
-		return 1, nil
-	}
-	page, err := r.source.read(ctx, l.next, "")
-	if err != nil {
-		return 1, err
-	}
-	l.next, l.rows = l.next+1, append(l.rows, messageKeys(page.Messages)...)
-	lowest, goesOn, deep := l.lowest, r.goesOnBelow(l.rows), r.rules.BelowEnd
-	if r.known.recorded.UncheckedEnd.Short {
-		deep = min(deep, belowShort)
-	}
-	switch {
-	case l.next <= lowest+deep && !(goesOn && l.next > lowest+2):
-		return 1, nil
-	case goesOn:
-		r.probe = endProbe{}
-		n, err := r.readOn(ctx, lowest)
-		return 1 + n, err
-	}
-	r.probe = endProbe{}
-	return 1, r.recordProbe(ctx, 1, 0)
-}
-
-// belowShort is how many pages are read below a last page that is not full.
-const belowShort = 2
-
-func messageKeys(rows []connector.Message) []connector.Key {
-	keys := make([]connector.Key, len(rows))
-	for i := range rows {
-		keys[i] = rows[i].Key
-	}
-	return keys
 }
 
 // closeEnd records that the end of the list needs no more checks.
@@ -206,38 +136,15 @@ func (r *endCheck) unwanted(order []found) bool {
 	return timed
 }
 
-// recordProbe records a check of the end of the list, so that another instance continues from it. Checks end when there
-// were enough of them, or enough in which the log's oldest events were not found: they were deleted, and nothing shows
-// any more what was below them.
-func (r *endCheck) recordProbe(ctx context.Context, looks, misses int) error {
+// recordProbe records a check of the end of the list, so that another instance continues from it.
+func (r *endCheck) recordProbe(ctx context.Context, confirmed, misses int) error {
 	end := *r.known.recorded.UncheckedEnd
-	end.CheckedAt, end.Confirmed, end.Misses = r.probedAt, end.Confirmed+looks, end.Misses+misses
-	settled := &end
-	if end.Confirmed >= r.rules.Checks || end.Misses >= 2*r.rules.Checks {
-		settled = nil
-	}
+	end.CheckedAt = r.probedAt
+	settled := checked(end, r.rules, confirmed, misses)
 	_, err := r.writer.commit(ctx, delivery{change: func(next *connector.Checkpoint, _ []connector.Event, _ bool) {
 		next.UncheckedEnd = settled
 	}}, 0)
 	return err
-}
-
-// lowestOn reports whether some rows show any of the log's oldest events.
-func (r *endCheck) lowestOn(rows []connector.Message) bool {
-	return slices.ContainsFunc(rows, func(m connector.Message) bool {
-		return slices.Contains(r.known.recorded.UncheckedEnd.Keys, m.Key)
-	})
-}
-
-// goesOnBelow reports whether some rows show, below the lowest of the log's oldest events, a message that is neither in
-// the log nor in the quarantine.
-func (r *endCheck) goesOnBelow(rows []connector.Key) bool {
-	for i := len(rows) - 1; i >= 0 && !slices.Contains(r.known.recorded.UncheckedEnd.Keys, rows[i]); i-- {
-		if key := rows[i]; !r.known.has(key) && !setAside(&r.known, key) {
-			return true
-		}
-	}
-	return false
 }
 
 // readOn starts the delivery of what is below the log's oldest events, down to the end of the list or to messages older
@@ -262,7 +169,9 @@ func (r *endCheck) readOn(ctx context.Context, lowest int) (pages int, err error
 		}
 	}
 	change := func(next *connector.Checkpoint, _ []connector.Event, _ bool) {
-		next.Accepting, next.UncheckedEnd = begun, &connector.UncheckedEnd{Since: end.Since}
+		next.Accepting, next.UncheckedEnd = begun, &connector.UncheckedEnd{
+			Since: end.Since, CheckedAt: r.probedAt, Confirmed: end.Confirmed, Misses: end.Misses,
+		}
 		if len(begun.Done) > 0 {
 			next.Floor, next.UncheckedEnd = begun.Done, nil
 		}
@@ -306,26 +215,37 @@ func (r *sectionReader) doubtSection(ctx context.Context, out *Outcome) (bool, e
 		}
 	}
 	r.acceptance.backOff(true)
-	a.listed, a.looks = false, 0
+	a.listed, a.looks, a.place = false, 0, oldestPlace{}
 	return true, nil
 }
 
-// lowestPage is the page on which the log's oldest events should be, by the number of messages since.
-func (r *endCheck) lowestPage() int {
-	return (int(r.known.recorded.Sequence-r.known.recorded.Base+r.known.recorded.Counters.Rejected) - 1) / r.rules.Page
-}
-
 // withoutAccepting returns the end that is to be checked again if the delivery of what is below it is given up before
-// anything was delivered.
-func withoutAccepting(c *connector.Checkpoint) *connector.UncheckedEnd {
+// anything was delivered. That check found nothing, so it counts as one that missed the log's oldest events.
+func withoutAccepting(c *connector.Checkpoint, rules Rules) *connector.UncheckedEnd {
 	if a := c.Accepting; a == nil || !a.Below || c.UncheckedEnd == nil || len(c.UncheckedEnd.Keys) > 0 {
 		return c.UncheckedEnd
 	}
-	return &connector.UncheckedEnd{Keys: c.Accepting.Top, Since: c.UncheckedEnd.Since}
+	end := *c.UncheckedEnd
+	end.Keys = c.Accepting.Top
+	return checked(end, rules, 0, 1)
 }
 
-// endBelow returns the end that is to be checked after a section from the end of the list was delivered.
-func (r *endCheck) endBelow(next *connector.Checkpoint, top connector.Keys, rows []spanRow) *connector.UncheckedEnd {
+// checked returns an end of the list after another check of it, or nil if it needs no more: there were enough of them,
+// or enough in which the log's oldest events were not found: they were deleted, and nothing shows any more what was
+// below them.
+func checked(end connector.UncheckedEnd, rules Rules, confirmed, misses int) *connector.UncheckedEnd {
+	end.Confirmed, end.Misses = end.Confirmed+confirmed, end.Misses+misses
+	if end.Confirmed >= rules.Checks || end.Misses >= 2*rules.Checks {
+		return nil
+	}
+	return &end
+}
+
+// endBelow returns the end that is to be checked after a section from the end of the list was delivered. If that
+// delivered nothing, it is still the same end, which is now confirmed once more.
+func (r *endCheck) endBelow(next *connector.Checkpoint, top connector.Keys, rows []spanRow,
+	nothing bool,
+) *connector.UncheckedEnd {
 	if next.UncheckedEnd == nil || len(next.UncheckedEnd.Keys) > 0 {
 		return next.UncheckedEnd
 	}
@@ -335,6 +255,10 @@ func (r *endCheck) endBelow(next *connector.Checkpoint, top connector.Keys, rows
 	}
 	if len(rows) == 0 {
 		end.Keys = top
+	}
+	if nothing {
+		end.CheckedAt, end.Misses = next.UncheckedEnd.CheckedAt, next.UncheckedEnd.Misses
+		return checked(*end, r.rules, next.UncheckedEnd.Confirmed+1, 0)
 	}
 	return end
 }

@@ -153,3 +153,44 @@ func TestReader_AFalseEndBelowAnother(t *testing.T) {
 		t.Error("it is not settled where the list ends")
 	}
 }
+
+// What is below a false end is found although the list grows by many pages between each poll and the check that follows
+// it, whether the window holds the log or not.
+func TestReader_AFalseEndOfAListThatGrows(t *testing.T) {
+	for _, before := range []int{0, 60, 100} { // messages that are delivered before
+		t.Run(fmt.Sprint(before), func(t *testing.T) {
+			d := newReaderFixture(t, connectortest.StartBeginning, connectortest.Newest(40, 1)...)
+			mend := cutOff(d, 2)
+			d.settle(9)
+			mend()
+			next := 41
+			grow := func(n int) {
+				d.list.Add(connectortest.Newest(next+n-1, next)...)
+				next += n
+			}
+			grow(before)
+			d.settle(100)
+			for range 3 * small.Checks {
+				d.list.Later += small.CheckOver / 2
+				d.settle(100)
+				grown := false
+				for range 100 {
+					if !d.AcceptDue() && !d.EndCheckDue() {
+						break
+					}
+					if !grown {
+						grown = true
+						grow(30)
+					}
+					if _, err := d.Sweep(t.Context(), time.Now()); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			d.settle(100)
+			if d.wantCertified(uint64(next - 1)); d.EndOpen() {
+				t.Errorf("it is not settled where the list ends: %+v", d.known.recorded.UncheckedEnd)
+			}
+		})
+	}
+}

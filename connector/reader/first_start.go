@@ -194,7 +194,7 @@ func (r *searcher) newHorizon(ctx context.Context) (int, error) {
 	}
 	r.progress.start, r.progress.previous, r.progress.careful, r.progress.fromTop = 0, nil, false, false
 	if len(b.horizon) == 0 {
-		r.known.groundless = true
+		r.known.groundless, r.known.since, r.known.lowest = true, r.known.window.last, r.list.lowest
 		return pages, nil
 	}
 	_, err = r.writer.commit(ctx, b, 0)

@@ -22,8 +22,10 @@ type known struct {
 	times       groundTimes
 	recorded    connector.Checkpoint // the newest committed, without what the window and rejects hold
 	// groundless: a careful search proved that the list shows no ground and nothing as old as ground, so that all of it is
-	// new.
+	// new. since is the log's last sequence then, and lowest the list's lowest row.
 	groundless bool
+	since      uint64
+	lowest     connector.Key
 	repeat     connector.Key // the message that was out of place in the last walks
 	repeats    int
 	ignored    map[connector.Key]struct{} // listed twice permanently
@@ -148,10 +150,19 @@ func (k *known) hasGround() bool {
 	return k.window.certified > k.window.base || len(k.exempt) > 0
 }
 
-// missing reports whether a walk to the end of the list met nothing of the log, though it should have.
+// missing reports whether a walk to the end of the list met nothing of the log, though it should have. If all of the
+// list is new, it should meet what was delivered of it, or the lowest row that it was seen to have.
 func (k *known) missing(order []found) bool {
 	ground := k.hasGround()
-	if k.groundless || !ground && k.window.last <= k.window.base {
+	switch {
+	case k.groundless && k.window.last > k.since:
+		return !slices.ContainsFunc(order, func(f found) bool {
+			at, ok := k.window.position(f.Key)
+			return ok && at.sequence() > k.since
+		})
+	case k.groundless:
+		return !slices.ContainsFunc(order, func(f found) bool { return f.Key == k.lowest })
+	case !ground && k.window.last <= k.window.base:
 		return false
 	}
 	return !slices.ContainsFunc(order, func(f found) bool { return k.ground(f.Key) || !ground && k.has(f.Key) })

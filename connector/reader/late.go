@@ -1,6 +1,10 @@
 package reader
 
-import "github.com/twochat-connector/twochat-connector/connector"
+import (
+	"slices"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+)
 
 // A message is late if the list shows it below a message that was delivered before it: it appeared there after that one
 // was read. classify decides this for the messages of a walk (rule 4), and lateIn, below, for those of a sweep (rule
@@ -23,15 +27,18 @@ func (r *sweeper) trusted(s *span) int {
 // ground, and above a trusted row (rule 7).
 func (r *sweeper) lateIn(s *span) []spanRow {
 	var late []spanRow
-	below := false
-	for _, row := range s.rows[:max(0, r.trusted(s))] {
-		switch {
-		case r.known.ground(row.key):
-			below = true
-		case below && !r.known.has(row.key) && !setAside(&r.known, row.key):
+	top := slices.IndexFunc(s.rows, func(row spanRow) bool { return r.known.ground(row.key) })
+	var anchor *connector.Key
+	for i := r.trusted(s); top >= 0 && i > top; i-- {
+		switch row := s.rows[i]; {
+		case r.known.has(row.key):
+			anchor = &s.rows[i].key
+		case !setAside(&r.known, row.key):
+			row.low = lownessOf(&r.known.recorded, anchor)
 			late = append(late, row)
 		}
 	}
+	slices.Reverse(late)
 	return late
 }
 

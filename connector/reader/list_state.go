@@ -74,14 +74,17 @@ type listState struct {
 	topAt      time.Time             // when page 0 was received last
 	emptyPolls int
 	end        provenEnd
+	zero       []connector.Key // of the page 0 that was read last to prove an end
 	suspicion  suspicion
 	deeper     bool
 	gaps       int // walks in a row that met an empty page in the middle
 	// filtered: empty pages in the middle are believed, as one stayed empty for a long time.
 	filtered bool
 	stalls   int // walks in a row that met the same page again and again
-	// cleared: it was believed that the list shows no ground any more, and it shows no new ground yet.
+	// cleared: it was believed that the list shows no ground any more, and it shows no new ground yet. lowest was its
+	// lowest row then, or zero if it was empty.
 	cleared bool
+	lowest  connector.Key
 	// gone is the newest event delivered in order, if neither a walk nor the pages above its start showed it.
 	gone connector.Key
 	// above is a page above the start of a walk that showed events which the walk did not meet.
@@ -145,6 +148,7 @@ func (l *listState) page(ctx context.Context, number int) (page connector.Page, 
 	if err != nil {
 		return connector.Page{}, false, err
 	}
+	l.zero = messageKeys(zero.Messages)
 	if l.end.number > 0 && number >= l.end.number && zero.Fingerprint == l.end.page0 {
 		return page, true, nil
 	}
@@ -268,12 +272,12 @@ func (w *walker) concludeAtEnd(ctx context.Context, empty connector.Page) error 
 	if n := len(w.order); n > 0 {
 		lowest = w.order[n-1].Key
 	}
-	if !r.list.cleared && !r.list.suspicion.check(r.rules, empty, false, lowest) {
+	if !r.list.believed(w.order, lowest) && !r.list.suspicion.check(r.rules, empty, false, lowest) {
 		return r.list.current()
 	}
-	r.list.cleared = true
+	r.list.cleared, r.list.lowest = true, lowest
 	// the held messages are gone as well
-	r.known.recorded.UncheckedEnd, r.known.recorded.Accepting = withoutAccepting(&r.known.recorded), nil
+	r.known.recorded.UncheckedEnd, r.known.recorded.Accepting = withoutAccepting(&r.known.recorded, r.rules), nil
 	switch {
 	case !r.known.forgetful():
 		return nil // nothing was forgotten: whatever is unknown is new
@@ -283,6 +287,13 @@ func (w *walker) concludeAtEnd(ctx context.Context, empty connector.Page) error 
 		r.search.withoutGround(&w.walked)
 	}
 	return nil
+}
+
+// believed reports whether it was believed before that the list shows no ground any more, and that it ends with this
+// row. If it was empty then, that holds for all rows as long as they fit on page 0: more of them may be below an end
+// that is not the real one.
+func (l *listState) believed(order []found, lowest connector.Key) bool {
+	return l.cleared && (l.lowest == lowest || l.lowest == connector.Key{} && len(order) < l.rules.Page)
 }
 
 // newerThanGround reports which rows, newest first, are newer than ground, whose time is limit. A row without a time

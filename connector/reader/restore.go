@@ -28,7 +28,7 @@ func (s *Session) Restore(ctx context.Context, messages []Missing) (Outcome, err
 			if r.known.erased.has(m.Message.Key) {
 				continue
 			}
-			b.add(&found{&m.Message, m.Received}, true)
+			b.addLate(&found{&m.Message, m.Received}, lownessOf(&r.known.recorded, nil))
 			if m.Refused != nil && m.Message.Fault == "" {
 				b.events[len(b.events)-1].refused = m.Refused
 			}

@@ -73,8 +73,11 @@ func (r *sectionReader) findReference(ctx context.Context, out *Outcome) error {
 		number = r.acceptance.expected() / r.rules.Page
 	}
 	for _, further := range []int{0, 1, -1} { // it may have moved to a neighbouring page
-		if number+further < 0 || further != 0 && len(done) == 0 {
-			break
+		switch {
+		case number+further < 0:
+			continue
+		case further > 0 && len(done) == 0:
+			continue // there is no page below the last one
 		}
 		page, err := r.source.read(ctx, number+further, "")
 		if err != nil {
@@ -82,12 +85,18 @@ func (r *sectionReader) findReference(ctx context.Context, out *Outcome) error {
 		}
 		out.Pages++
 		i := len(page.Messages) - 1
+		for i >= 0 && r.known.ignoring(page.Messages[i].Key) { // it has two places
+			i--
+		}
 		if len(done) > 0 {
 			i = slices.IndexFunc(page.Messages, func(m connector.Message) bool { return slices.Contains(done, m.Key) })
 		}
 		if i >= 0 {
-			a.section.reference = spanRow{page.Messages[i].Key, page.Number*r.rules.Page + i}
+			a.section.reference = spanRow{key: page.Messages[i].Key, at: page.Number*r.rules.Page + i}
 			return nil
+		}
+		if len(done) == 0 && len(page.Messages) == 0 {
+			break
 		}
 	}
 	if len(done) == 0 {
@@ -156,7 +165,7 @@ func (r *sectionReader) shortenSection() {
 	for i := range p.pages {
 		bytes += p.pages[i].Bytes
 	}
-	for len(p.pages) > a.size+2 || bytes > r.rules.SliceBytes && len(p.pages) > 2 {
+	for len(p.pages) > a.size+2 || bytes > r.rules.SliceBytes && len(p.pages) > leastSection {
 		if bytes > r.rules.SliceBytes {
 			a.size = len(p.pages) - 1
 		}
@@ -203,6 +212,14 @@ func (r *sectionReader) deliverSection(ctx context.Context, out *Outcome) error 
 		end = 0
 	}
 	first, whole := r.topIn(s, end)
+	if first == end && !whole && !lost { // it shows too little above the rows that are done
+		if len(at.Done) > 0 {
+			r.acceptance.lookFurther()
+		} else {
+			r.acceptance.backOff(true)
+		}
+		return nil
+	}
 	rows := s.moved(slices.Clone(s.rows[first:]))
 	places := make(map[connector.Key]int, len(rows))
 	for _, row := range rows {
@@ -213,10 +230,11 @@ func (r *sectionReader) deliverSection(ctx context.Context, out *Outcome) error 
 	for _, row := range rows[:min(len(rows), r.rules.Floor)] {
 		done = append(done, row.key)
 	}
+	nothing := len(b.events)+len(b.rejects) == 0
 	b.change = func(next *connector.Checkpoint, events []connector.Event, last bool) {
 		so := *at
 		if len(at.Done) == 0 {
-			next.UncheckedEnd = r.endCheck.endBelow(next, at.Top, rows)
+			next.UncheckedEnd = r.endCheck.endBelow(next, at.Top, rows, nothing)
 		}
 		so.At, so.Delivered = next.Sequence, at.Delivered+next.Sequence-before
 		switch {
@@ -249,7 +267,7 @@ func (r *sectionReader) deliverSection(ctx context.Context, out *Outcome) error 
 	}
 	r.dropSection()
 	a.up, a.everywhere, a.astray = 0, false, 0
-	a.failures, a.size = 0, min(2*a.size, max(2, r.rules.SlicePages-r.rules.SlicePages/10))
+	a.failures, a.size = 0, min(2*a.size, max(leastSection, r.rules.SlicePages-r.rules.SlicePages/10))
 	return nil
 }
 
@@ -274,19 +292,28 @@ func (r *sectionReader) withTop(done connector.Keys, rows []spanRow) connector.K
 }
 
 // topIn is the index in a span at which the held messages begin, above the row end. whole is true if nothing is left
-// above.
+// above. The rows of the highest page, unless it is page 0, are left to the next section: they may be listed twice, up
+// to a page apart, and may have been delivered from their place above the span.
 func (r *sectionReader) topIn(s *span, end int) (first int, whole bool) {
+	above := 0
+	switch {
+	case s.first() == 0:
+	case len(s.pages) == 1:
+		above = end
+	default:
+		above = min(s.pages[1].from, end)
+	}
 	for i, row := range s.rows {
 		if slices.Contains(r.known.recorded.Accepting.Top, row.key) {
 			// More of the horizon may be further up, even above rows that were added late among its own.
-			if s.first() > 0 && row.key != r.known.recorded.Accepting.Top[0] {
-				return 0, false
+			if s.first() > 0 && (row.key != r.known.recorded.Accepting.Top[0] || i < above) {
+				return above, false
 			}
 			return min(i, end), true
 		}
 	}
 	if s.first() > 0 {
-		return 0, false
+		return above, false
 	}
 	// The whole horizon was deleted. Events that were delivered in order are above its former place, and so is the renewed
 	// horizon.

@@ -39,6 +39,7 @@ type spanPage struct {
 type spanRow struct {
 	key connector.Key
 	at  int
+	low lowness // of a late row
 }
 
 func (s *span) first() int { return s.pages[0].number }
@@ -99,7 +100,7 @@ func (s *span) add(k *known, page connector.Page) bool {
 			}
 			continue // it is on its page twice
 		}
-		row := spanRow{key, top + n + i}
+		row := spanRow{key: key, at: top + n + i}
 		s.met[key] = row
 		s.rows = append(s.rows, row)
 	}

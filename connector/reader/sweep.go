@@ -140,7 +140,7 @@ func (r *sweeper) lateOn(page connector.Page) delivery {
 	for i := range page.Messages {
 		m := &page.Messages[i]
 		if len(late) > 0 && m.Key == late[0].key {
-			b.add(&found{m, page.Received}, true)
+			b.addLate(&found{m, page.Received}, late[0].low)
 			late = late[1:]
 		}
 	}
@@ -206,7 +206,7 @@ func (r *sweeper) deliverLate(ctx context.Context, out *Outcome) error {
 	var b delivery
 	for _, row := range s.late[first : last+1] {
 		if !r.known.has(row.key) && !setAside(&r.known, row.key) {
-			b.add(&found{&page.Messages[on[row.key]], page.Received}, true)
+			b.addLate(&found{&page.Messages[on[row.key]], page.Received}, row.low)
 		}
 	}
 	b.oldestFirst()

@@ -124,6 +124,9 @@ func (r *Reader) walkInOrder(ctx context.Context, pages int, first *connector.Pa
 		switch {
 		case len(page.Messages) > 0:
 		case ends:
+			if err := r.ends.verifyTopAtEnd(ctx, w); err != nil {
+				return w.walked, err
+			}
 			return w.walked, w.concludeAtEnd(ctx, page)
 		default:
 			w.taken++

@@ -114,15 +114,75 @@ func (r *walkEnds) verifyTop(ctx context.Context, w *walker) error {
 			return err
 		}
 		w.pages++
-		for i := range page.Messages {
-			was := slices.IndexFunc(w.top.Messages, func(m connector.Message) bool { return m.Key == page.Messages[i].Key })
-			if was >= 0 {
-				w.movedUp = r.list.deletedAbove(number*r.rules.Page+i < expected+was)
-				return nil
-			}
+		if row, was, ok := w.topAmong(messageKeys(page.Messages)); ok {
+			w.movedUp = r.list.deletedAbove(number*r.rules.Page+row < expected+was)
+			return nil
 		}
 	}
 	return ErrMoved
+}
+
+// verifyTopAtEnd does the same for a walk that ended with the list. Below a burst of pages that came in between two of
+// its pages it would meet those above once more, unless the list seems to end before. If its first page has moved
+// further than the repeats show, the last one must have moved as far: then the burst came in when both had been read.
+// From page 0 on, the page 0 that was read to prove the end usually shows the first page.
+func (r *walkEnds) verifyTopAtEnd(ctx context.Context, w *walker) error {
+	if w.taken < 2 {
+		return nil
+	}
+	expected := r.progress.start*r.rules.Page + w.repeats
+	first := expected / r.rules.Page
+	for number := first; number <= first+1+r.rules.BelowEnd; number++ {
+		rows := r.list.zero
+		if number > 0 {
+			page, err := r.source.read(ctx, number, "")
+			if err != nil {
+				return err
+			}
+			w.pages++
+			rows = messageKeys(page.Messages)
+		}
+		row, was, ok := w.topAmong(rows)
+		if !ok {
+			continue
+		}
+		moved := number*r.rules.Page + row - expected - was
+		if number <= first+1 {
+			return nil
+		}
+		return r.verifyLast(ctx, w, moved)
+	}
+	return ErrMoved
+}
+
+// verifyLast makes sure that the last page of a walk has moved by at least that many rows since it was read.
+func (r *walkEnds) verifyLast(ctx context.Context, w *walker, moved int) error {
+	last := len(w.before.Messages) - 1
+	least := w.before.Number*r.rules.Page + last + moved
+	for number := least / r.rules.Page; number <= least/r.rules.Page+1; number++ {
+		page, err := r.source.read(ctx, number, "")
+		if err != nil {
+			return err
+		}
+		w.pages++
+		at := slices.IndexFunc(page.Messages, func(m connector.Message) bool { return m.Key == w.before.Messages[last].Key })
+		if at >= 0 && number*r.rules.Page+at >= least {
+			return nil
+		}
+	}
+	return ErrMoved
+}
+
+// topAmong finds the highest of some rows that was on the first page of a walk. It returns its place among them and the
+// place that it had.
+func (w *walker) topAmong(rows []connector.Key) (row, was int, ok bool) {
+	for row, key := range rows {
+		was := slices.IndexFunc(w.top.Messages, func(m connector.Message) bool { return m.Key == key })
+		if was >= 0 {
+			return row, was, true
+		}
+	}
+	return 0, 0, false
 }
 
 // enough is how many ground messages in a row end a walk: less than Rules.Run for a young log, and for a list that lost

@@ -65,3 +65,65 @@ func cutAfter(done *int, most int) func(context.Context, []connector.Event) (boo
 		return true, nil
 	}
 }
+
+// Rule 8: what was believed of a list without ground holds for the end that was looked at, not for another one further
+// up, below which messages may be that would never be delivered.
+func TestReader_WithoutGroundAnotherEndIsLookedAtAnew(t *testing.T) {
+	for _, rows := range []int{0, 9} {
+		t.Run(fmt.Sprint(rows), func(t *testing.T) {
+			d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(12, 1)...)
+			d.list.Rows = connectortest.Newest(100+rows, 101)
+			d.log.Answer = func(context.Context, []connector.Event) (bool, error) { return false, connector.ErrNotNow }
+			for range 8 { // it is believed, and nothing is committed
+				d.list.Later += small.CheckOver / 2
+				_, _ = d.Poll(t.Context(), d.start)
+			}
+			d.log.Answer = nil
+			d.list.Add(connectortest.Newest(140, 101+rows)...)
+			mend := cutOff(d, 1)
+			if out, err := d.Poll(t.Context(), d.start); err == nil {
+				t.Errorf("an end above is believed at once: %+v", out)
+			}
+			mend()
+			d.settle(100)
+			d.wantLog(connectortest.IDs(1, 12) + " " + connectortest.IDs(101, 140))
+			d.wantCertified(52)
+		})
+	}
+}
+
+// Rule 8: the same, if the whole list was found to be new: it is not new again above another end.
+func TestReader_ANewListEndsWhereItWasSeenToEnd(t *testing.T) {
+	for _, delivered := range []bool{false, true} {
+		t.Run(fmt.Sprint(delivered), func(t *testing.T) {
+			d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(60, 1)...)
+			d.list.Rows = connectortest.Newest(180, 101)
+			for range 30 {
+				if _, err := d.Poll(t.Context(), d.start); d.known.groundless && (!delivered || len(d.log.Events) > 60) {
+					break
+				} else if err != nil {
+					d.list.Later += small.CheckOver / 2
+				}
+			}
+			if !d.known.groundless {
+				t.Fatal("the list does not count as new")
+			}
+			mend := cutOff(d, 1)
+			before := len(d.log.Events)
+			for range 6 {
+				_, _ = d.Poll(t.Context(), d.start)
+			}
+			if n := len(d.log.Events) - before; n > 0 {
+				t.Errorf("%d messages above another end are delivered", n)
+			}
+			mend()
+			for range 5 {
+				_, _ = d.Poll(t.Context(), d.start)
+			}
+			d.list.Add(connectortest.Message(181))
+			d.settle(200)
+			d.wantLog(connectortest.IDs(1, 60) + " " + connectortest.IDs(101, 181))
+			d.wantCertified(141)
+		})
+	}
+}

@@ -135,7 +135,18 @@ func (r *replica) trace(out reader.Outcome) {
 		size, open := r.reader.Seen()
 		fmt.Printf(" start %d window %d open %d", r.reader.StartPage(), size, open)
 	}
+	if end := b.checkpoint.UncheckedEnd; end != nil {
+		fmt.Printf(" end %v, confirmed %d, missed %d", numbers(end.Keys), end.Confirmed, end.Misses)
+	}
 	fmt.Println()
+}
+
+func numbers(keys connector.Keys) []int {
+	numbers := make([]int, len(keys))
+	for i, key := range keys {
+		numbers[i] = number(key)
+	}
+	return numbers
 }
 
 // standDown leaves the stream to the other owner, twice as long each time that it committed nothing in between

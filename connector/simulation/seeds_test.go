@@ -17,6 +17,15 @@ func TestSeeds(t *testing.T) {
 		{"late runs below what was delivered of a deep backlog, which were taken for new", lateRuns, true, 1000100},
 		{"a burst that pushed ground past a walk's start, and an erased event that was taken for new", hard, false, 1000039},
 		{"a horizon among whose rows others came in late, above which some of its rows were not delivered", accepting, false, 1000009},
+		{"the same, in another order", accepting, false, 1000443},
+		{"rows in the quarantine, above which the log's oldest events were looked for", hard, false, 1000082},
+		{"what came in late below the log's oldest events, the lowest of which was deleted", lying, false, 1000138},
+		{"a row that was listed twice, once below the log's oldest events", hard, false, 2000262},
+		{"a burst of pages within a deep walk, right above a false end", lying, false, 2000229},
+		{"a burst of pages within a walk from page 0, right above a false end", lying, false, 4000559},
+		{"a list that grew by many pages between the polls and the checks of its end", lying, false, 4000069},
+		{"a false end of a list that was found to be new", hard, false, 4001320},
+		{"what came in late among the log's oldest events, the lowest of which were deleted", plain, true, 4002158},
 	} {
 		t.Run(fmt.Sprint(world.seed), func(t *testing.T) {
 			res := newRun(world.seed, world.draw).finish()
