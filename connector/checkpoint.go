@@ -114,11 +114,30 @@ type Counters struct {
 	Late     uint64 `json:"late"`
 	Held     uint64 `json:"held"`
 	Rejected uint64 `json:"rejected"`
+	// Settled counts the rejected messages that were delivered from the quarantine since, or were found gone from it.
+	Settled uint64 `json:"settled,omitempty"`
 	// Suppressed counts bad rows without an id that were not quarantined, because they came again with other bytes or
 	// there were too many in an hour.
 	Suppressed uint64 `json:"suppressed,omitempty"`
 	// Empty counts messages that were listed, and so delivered, without their content.
 	Empty uint64 `json:"empty,omitempty"`
+}
+
+// InQuarantine is how many rejected messages still lie in the quarantine, given what was erased on request.
+func (c Counters) InQuarantine(erased []Seen) uint64 {
+	delivered := make(map[Key]struct{}) // a message that was replayed, and then erased in both places, is settled once
+	for _, e := range erased {
+		if e.Sequence > 0 {
+			delivered[e.Key] = struct{}{}
+		}
+	}
+	gone := c.Settled
+	for _, e := range erased {
+		if _, twice := delivered[e.Key]; e.Sequence == 0 && !twice {
+			gone++
+		}
+	}
+	return c.Rejected - min(c.Rejected, gone)
 }
 
 // CheckpointType is the suffix of the `type` attribute of a checkpoint as a CloudEvent; the prefix is the events' own.

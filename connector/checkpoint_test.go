@@ -37,6 +37,19 @@ func TestCheckpoint_RoundTrip(t *testing.T) {
 	}
 }
 
+// What was delivered from the quarantine or erased there does not lie there any more; what was both counts once.
+func TestCounters_InQuarantine(t *testing.T) {
+	erased := []Seen{{Key: Key{1}}, {Key: Key{2}}, {Key: Key{2}, Sequence: 9}, {Key: Key{3}, Sequence: 10}}
+	for _, c := range []struct {
+		counters Counters
+		want     uint64
+	}{{Counters{Rejected: 5, Settled: 2}, 2}, {Counters{Rejected: 2, Settled: 2}, 0}, {Counters{Rejected: 4}, 3}} {
+		if got := c.counters.InQuarantine(erased); got != c.want {
+			t.Errorf("%+v: %d, want %d", c.counters, got, c.want)
+		}
+	}
+}
+
 // What operators have recorded while an owner did not hold the stream comes with the ownership.
 func TestCheckpoint_AdoptOwnership(t *testing.T) {
 	found := exampleCheckpoint()

@@ -7,14 +7,17 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/quarantine"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
+	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
@@ -155,8 +158,13 @@ func (w *quarantineReader) each(ctx context.Context, do func(quarantine.Item) er
 
 func (w *quarantineReader) list(ctx context.Context, show, asJSON bool) error {
 	count, out := 0, w.out
+	listed := map[string]map[string]struct{}{} // by stream, as an item may have been quarantined twice
 	err := w.each(ctx, func(q quarantine.Item) error {
 		count++
+		if listed[q.Stream] == nil {
+			listed[q.Stream] = make(map[string]struct{})
+		}
+		listed[q.Stream][q.ID] = struct{}{}
 		item := q.Raw
 		if !show {
 			q.Raw = nil
@@ -174,7 +182,35 @@ func (w *quarantineReader) list(ctx context.Context, show, asJSON bool) error {
 	if err == nil && count == 0 && !asJSON {
 		err = text.Print(out, "The quarantine is empty.\n")
 	}
+	for _, name := range slices.Sorted(maps.Keys(listed)) {
+		if err != nil || asJSON {
+			break
+		}
+		err = w.tellSettled(ctx, name, uint64(len(listed[name])))
+	}
 	return err
+}
+
+// tellSettled says how many of a stream's items were delivered since: they stay listed until retention removes them.
+func (w *quarantineReader) tellSettled(ctx context.Context, stream string, listed uint64) error {
+	claim := connector.Claim{Stream: connector.Stream{Name: stream}}
+	checkpoint, found, err := pipeline.Peek(ctx, w.sink, claim)
+	if err != nil || !found {
+		return nil // the items are listed, and that is what was asked for
+	}
+	var erased []connector.Seen
+	if eraser, can := w.sink.(sinks.Eraser); can {
+		if erased, err = eraser.Erased(ctx, stream); err != nil {
+			return nil // as above
+		}
+	}
+	left := checkpoint.Counters.InQuarantine(erased)
+	if checkpoint.Counters.Settled == 0 || left >= listed {
+		return nil
+	}
+	return writeAll(w.out, fmt.Appendf(nil, "Stream %s: %s of these %s in the log since; `twochat-connector quarantine replay "+
+		"--dry-run` names the others.\n", text.Printable(stream), text.Thousands(listed-left),
+		map[bool]string{true: "is", false: "are"}[listed-left == 1]))
 }
 
 func (w *quarantineReader) show(ctx context.Context, id string, raw, asJSON bool) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
@@ -198,7 +199,13 @@ func TestQuarantine_Replay(t *testing.T) {
 					t.Errorf("again: %+v", got)
 				}
 			}
-			deliver(t, path, 302)
+			if n := quarantined(t, path, 302); n != 4 {
+				t.Errorf("status counts %d in the quarantine, want 4", n)
+			}
+			if name != "embedded" { // it is listed beside a running instance only
+				_, listed, _ := finish(t, "quarantine", "list", "--config", path)
+				clitest.WantText(t, "list", listed, "Stream support: 3 of these are in the log since")
+			}
 			code, out, _ = finish(t, "quarantine", "replay", "--config", path, "--stream", "support")
 			wantCode(t, code, cli.ExitWrong)
 			clitest.WantText(t, "again", out, "in the log    3 already")
@@ -237,7 +244,7 @@ func TestQuarantine_ReplayOfASinkLimit(t *testing.T) {
 		t.Errorf("the small one: %+v", got)
 	}
 	_, listed, _ := finish(t, "quarantine", "list", "--config", path)
-	if strings.Count(listed, "\n") != 2 {
+	if strings.Count(listed, "\n") != 3 || !strings.Contains(listed, "1 of these is in the log since") {
 		t.Errorf("in the quarantine are\n%s", listed)
 	}
 
@@ -314,6 +321,52 @@ func TestQuarantine_ReplayOfWhatIsNotKept(t *testing.T) {
 	}
 	if r := auditReport(t, cli.ExitFine, "--config", path, "--all", "--repair").Streams[0].Repair; r != nil {
 		t.Errorf("again: %+v", r)
+	}
+}
+
+// quarantined runs the connector until that many events are certified, and returns how many messages its status says to
+// be in the quarantine.
+func quarantined(t *testing.T, path string, certified int) uint64 {
+	t.Helper()
+	r := start(t, "run", "--config", path)
+	admin := r.admin()
+	var report struct {
+		Streams []struct{ Certified, Quarantined uint64 }
+	}
+	until(t, "the status", func() bool {
+		_, body := get(t, admin+"/status")
+		return json.Unmarshal([]byte(body), &report) == nil && len(report.Streams) == 1 &&
+			report.Streams[0].Certified == uint64(certified)
+	})
+	wantCode(t, r.end(), cli.ExitFine)
+	return report.Streams[0].Quarantined
+}
+
+// What was replayed by an earlier version, which did not count it, is counted by the next replay; what was erased
+// counts at once.
+func TestQuarantine_CountsWhatIsLeft(t *testing.T) {
+	noLeaks(t)
+	fake, url := fakeAPI(t, twochattest.Options{Seed: 76, History: 40})
+	path := configure(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
+	fake.Poison("", twochattest.PoisonNoID)
+	deliver(t, path, 40)
+	oldest := itemOf(fake.Truth("")[0].UUID, "delivered")
+	other := itemOf(uuidOf(1), "other")
+	other.Data = bytes.Replace(other.Data, []byte("WW-WPN1-1"), []byte("WW-WPN1-595981999999@c.us"), 1)
+	putAside(t, path, oldest, other)
+	if n := quarantined(t, path, 40); n != 3 {
+		t.Errorf("%d, want 3", n)
+	}
+	code, _, errOut := finish(t, "erase", "--config", path, "--chat", "+595 981 999 999", "--yes")
+	if code != cli.ExitFine {
+		t.Fatalf("%d: %s", code, errOut)
+	}
+	if n := quarantined(t, path, 40); n != 2 {
+		t.Errorf("%d after erase, want 2", n)
+	}
+	replayReport(t, cli.ExitWrong, "--config", path)
+	if n := quarantined(t, path, 40); n != 1 {
+		t.Errorf("%d after a replay, want 1", n)
 	}
 }
 

@@ -103,7 +103,8 @@ func nightlyReports() map[string]pipeline.Report {
 			s.Unconfirmed, s.UnconfirmedSince = 2_500, s.Since
 		})),
 		"explained": nightly(func(r *pipeline.Report) {
-			r.Streams[0].Counters = connector.Counters{Late: 3, Rejected: 2, Held: 12_345, Empty: 1, Suppressed: 5}
+			r.Streams[0].Counters = connector.Counters{Late: 3, Rejected: 3, Held: 12_345, Empty: 1, Suppressed: 5}
+			r.Streams[0].Quarantined = 2
 			r.Streams[0].Horizon, r.Streams[0].Fenced, r.Streams[0].Unclear = true, 1, 2
 			r.Streams[1].State, r.Streams[1].Cause = poller.StateSuspect, "nothing that was delivered is listed any more"
 			r.Streams[1].Hint = "if its messages were cleared or the number is another one now, wait some minutes"
@@ -111,7 +112,7 @@ func nightlyReports() map[string]pipeline.Report {
 			r.Budget.State, r.Budget.Text = quota.BudgetShort, "200000 calls of 250000 used, at this rate used up on the 4th of February"
 		}),
 		"notices": nightly(func(r *pipeline.Report) {
-			r.Streams[1].Counters.Rejected = 12
+			r.Streams[1].Quarantined = 12
 			r.Configuration.File = "/srv/chats.yaml"
 			r.Configuration.Refused, r.Configuration.RefusedAt = "x.yaml:3: pol: unknown key", r.Now.Add(-time.Minute)
 			r.Configuration.Hint = "`twochat-connector check --offline` shows what is wrong with the file"

@@ -36,6 +36,7 @@ func (r *statusRecord) stepped(out reader.Outcome, began time.Time, sweeping boo
 	r.mu.Lock()
 	s := &r.status
 	s.Sequence, s.Certified, s.Counters, s.ConfirmedUntil = c.Sequence, c.Certified, c.Counters, c.GroundTime
+	s.Quarantined = r.session.InQuarantine()
 	s.Seen, s.Unconfirmed, s.BacklogPage = seen, open, reader.StartPage()
 	s.Horizon, s.Accepting = len(c.Horizon) > 0 && c.Accepting == nil && !c.Accepted, reader.AcceptProgress()
 	s.EndOpen = reader.EndOpen()

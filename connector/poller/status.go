@@ -67,8 +67,10 @@ type Status struct {
 	Requests  uint64             `json:"requests"`
 	Delivered uint64             `json:"delivered"`
 	Counters  connector.Counters `json:"counters"`
-	Fenced    uint64             `json:"fenced"`
-	Unclear   uint64             `json:"unclear"`
+	// Quarantined is how many messages lie in the quarantine: neither delivered from there nor erased since.
+	Quarantined uint64 `json:"quarantined"`
+	Fenced      uint64 `json:"fenced"`
+	Unclear     uint64 `json:"unclear"`
 
 	// LastCommit is when the sink took the newest commit, and LastCommitTook how long that took.
 	LastCommit     time.Time     `json:"last_commit,omitzero"`

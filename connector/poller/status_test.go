@@ -29,7 +29,7 @@ func TestPoller_Status(t *testing.T) {
 			Stream: "a", State: StateLive, Since: got.Since, Owned: true, LastSuccessfulPoll: last, LastRequest: last,
 			NewestMessage: connectortest.Minute(10), ConfirmedUntil: got.ConfirmedUntil,
 			Sequence: 10, Certified: 10, Seen: 10, Requests: uint64(requests), Delivered: 10,
-			Counters: connector.Counters{Rejected: 1}, Interval: got.Interval,
+			Counters: connector.Counters{Rejected: 1}, Quarantined: 1, Interval: got.Interval,
 			EndOpen:  true, // three full pages
 			NextPoll: got.NextPoll, LastCommit: got.LastCommit,
 		}

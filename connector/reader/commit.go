@@ -172,6 +172,9 @@ func (w *writer) nextCheckpoint(stamped []connector.Event, events []pending, rej
 		if p.Empty {
 			next.Counters.Empty++
 		}
+		if p.refused != nil { // it comes from the quarantine
+			next.Counters.Settled++
+		}
 		if p.late {
 			next.Counters.Late++
 			late = append(late, len(tail))

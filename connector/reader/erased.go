@@ -2,6 +2,7 @@ package reader
 
 import (
 	"bytes"
+	"math"
 	"slices"
 
 	"github.com/twochat-connector/twochat-connector/connector"
@@ -18,6 +19,18 @@ func newErasedKeys(erased []connector.Seen) erasedKeys {
 	}
 	slices.SortFunc(keys, compareKeys)
 	return slices.Compact(keys)
+}
+
+// erasedRejects counts those among them that lay in the quarantine, and were not delivered from there before.
+func erasedRejects(erased []connector.Seen) uint64 {
+	all := connector.Counters{Rejected: math.MaxUint64}
+	return all.Rejected - all.InQuarantine(erased)
+}
+
+// inQuarantine is how many messages still lie in the quarantine.
+func inQuarantine(k *known) uint64 {
+	undelivered := k.recorded.Counters.InQuarantine(nil)
+	return undelivered - min(undelivered, k.erasedRejects)
 }
 
 func (e erasedKeys) has(key connector.Key) bool {

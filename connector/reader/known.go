@@ -16,6 +16,8 @@ type known struct {
 	exempt  map[connector.Key]uint64 // floor and horizon: known without a place in the log
 	rejects *recentKeys
 	erased  erasedKeys
+	// erasedRejects is how many messages that were erased on request lay in the quarantine.
+	erasedRejects uint64
 	// quarantined holds the times of the nameless rows that polls at rest quarantined within the last hour.
 	quarantined []time.Time
 	held        *recentKeys // already counted as held

@@ -73,8 +73,8 @@ func NewReader(pages connector.Pages, log connector.Log, reading Reading, state 
 		source: source{pages: pages, retry: reading.Retry, admit: reading.Admit, stream: reading.Stream},
 		known: known{
 			rules: rules, window: newWindow(rules, state), rejects: newRecentKeys(rules.Rejects, state.Checkpoint.Rejects),
-			erased: newErasedKeys(state.Erased), held: newRecentKeys(rules.Capacity, nil),
-			times: groundTimes{base: state.Checkpoint.GroundTime},
+			erased: newErasedKeys(state.Erased), erasedRejects: erasedRejects(state.Erased),
+			held: newRecentKeys(rules.Capacity, nil), times: groundTimes{base: state.Checkpoint.GroundTime},
 		},
 	}
 	r.chain.known = &r.known

@@ -36,3 +36,18 @@ func (s *Session) Restore(ctx context.Context, messages []Missing) (Outcome, err
 		return r.writer.commit(ctx, b, 0)
 	})
 }
+
+// CountQuarantine records how many messages still lie in the quarantine, as somebody has read all of it since this
+// Session acquired the stream.
+func (s *Session) CountQuarantine(ctx context.Context, left uint64) error {
+	_, err := s.step(ctx, func(r *Reader) (Outcome, error) {
+		if inQuarantine(&r.known) == left {
+			return Outcome{}, nil
+		}
+		return r.writer.commit(ctx, delivery{change: func(next *connector.Checkpoint, _ []connector.Event, _ bool) {
+			other := left + r.known.erasedRejects
+			next.Counters.Settled = next.Counters.Rejected - min(next.Counters.Rejected, other)
+		}}, 0)
+	})
+	return err
+}

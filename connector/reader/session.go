@@ -30,6 +30,9 @@ func (s *Session) Owns() bool { return s.reader != nil }
 // Reader is the reader in use, or nil if the session does not own its stream.
 func (s *Session) Reader() *Reader { return s.reader }
 
+// InQuarantine is how many messages still lie in the quarantine; the session has to own its stream.
+func (s *Session) InQuarantine() uint64 { return inQuarantine(&s.reader.known) }
+
 // Acquire takes the stream over unless the session owns it already. Its errors wrap those of Log.Acquire.
 func (s *Session) Acquire(ctx context.Context) error {
 	if s.reader != nil {

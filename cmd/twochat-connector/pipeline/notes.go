@@ -45,7 +45,7 @@ func (s StreamReport) Notes(now time.Time) []Note {
 	}
 	note(s.Counters.Late, "late", one(s.Counters.Late, "2Chat listed it below newer ones; it is in the log, marked late",
 		"2Chat listed them below newer ones; they are in the log, marked late"), "")
-	note(s.Counters.Rejected, "quarantined", one(s.Counters.Rejected,
+	note(s.Quarantined, "quarantined", one(s.Quarantined,
 		"it cannot become an event, and is kept aside with the reason",
 		"they cannot become events, and are kept aside with the reason"),
 		"`twochat-connector quarantine list` names them")

@@ -12,7 +12,8 @@ import (
 func TestNotes_One(t *testing.T) {
 	for n, want := range map[uint64]string{1: "it ", 2: "they "} {
 		var s StreamReport
-		s.Counters = connector.Counters{Rejected: n, Held: n, Empty: n}
+		s.Counters = connector.Counters{Held: n, Empty: n}
+		s.Quarantined = n
 		notes := s.Notes(time.Now())
 		if len(notes) != 3 {
 			t.Fatalf("%d notes", len(notes))

@@ -237,24 +237,23 @@ func (r Report) problems() []Problem {
 	return list
 }
 
-// quarantined is the problem that messages are in the quarantine, of all streams together. Their count is that since the
-// streams' first start, as only the sink knows what was replayed or erased since.
+// quarantined is the problem that messages are in the quarantine, of all streams together.
 func (r Report) quarantined() (p Problem, found bool) {
 	var total uint64
 	for _, s := range r.Streams {
-		if s.Counters.Rejected == 0 {
+		if s.Quarantined == 0 {
 			continue
 		}
-		total += s.Counters.Rejected
+		total += s.Quarantined
 		if p.Count++; len(p.Streams) < streamsNamed {
 			p.Streams = append(p.Streams, s.Stream)
 		}
 	}
-	p.Level, p.What = LevelNotice, thousands(total)+" messages went into the quarantine"
+	p.Level, p.What = LevelNotice, thousands(total)+" messages are in the quarantine"
 	if total == 1 {
-		p.What = "1 message went into the quarantine"
+		p.What = "1 message is in the quarantine"
 	}
-	p.Cause = "since the first start; what was replayed or erased since is counted too"
+	p.Cause = "without what was delivered by a replay or erased since"
 	p.Hint = "`twochat-connector quarantine list` names what is there, and why; `twochat-connector quarantine replay` tries it again"
 	p.Runbook = "TwochatConnectorPutAside"
 	return p, total > 0

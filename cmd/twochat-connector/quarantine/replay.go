@@ -97,7 +97,7 @@ func (r *Replay) run(ctx context.Context) error {
 				return r.failed(err)
 			}
 			all = append(all, one)
-			if len(one.candidates()) > 0 {
+			if one.toDo() {
 				claims = append(claims, claim)
 			}
 		}
@@ -123,10 +123,13 @@ func (r *Replay) failed(err error) error {
 func (r *Replay) deliver(ctx context.Context, all []*replayed, claims []connector.Claim) error {
 	restorer := r.restorer(r.config)
 	if err := restorer.Admitted(ctx, claims, restorer.Answers(ctx, claims), r.options.TakeOver); err != nil {
+		if !slices.ContainsFunc(all, func(s *replayed) bool { return len(s.candidates()) > 0 }) {
+			return nil // only a count is to be corrected, which can wait
+		}
 		return err
 	}
 	for _, one := range all {
-		if len(one.candidates()) == 0 {
+		if !one.toDo() {
 			continue
 		}
 		if err := r.deliverStream(ctx, one); err != nil {
@@ -143,7 +146,11 @@ func (r *Replay) restorer(of *config.Config) *restore.Restorer {
 
 func (r *Replay) deliverStream(ctx context.Context, one *replayed) error {
 	var tried []*candidate
-	done, err := r.restorer(one.source.Config).Run(ctx, one.claim, func() (missing []reader.Missing, err error) {
+	restorer := r.restorer(one.source.Config)
+	if len(one.checkpoint.FormerNames) == 0 { // else some lie under these, and were not read
+		restorer.Left = one.left
+	}
+	done, err := restorer.Run(ctx, one.claim, func() (missing []reader.Missing, err error) {
 		// Somebody may have delivered one in the meantime, so the log is read again.
 		if err := one.lookFor(ctx, r.sink); err != nil {
 			return nil, err
@@ -197,6 +204,7 @@ type replayed struct {
 	source     pipeline.Source // its client only decodes, and makes no requests
 	claim      connector.Claim
 	checkpoint connector.Checkpoint
+	erased     []connector.Seen // on request
 	items      []*candidate
 }
 
@@ -207,6 +215,23 @@ type candidate struct {
 	outcome  Outcome
 	because  string
 	sequence uint64
+}
+
+// left is how many items stay in the quarantine that are not in the log.
+func (s *replayed) left() (left uint64) {
+	for _, c := range s.items {
+		if !slices.Contains([]Outcome{Delivered, Deliver, InLog, Erased}, c.outcome) {
+			left++
+		}
+	}
+	return left
+}
+
+// toDo reports whether something is to be delivered, or the checkpoint counts items that are settled: by an earlier
+// version, which did not count them, or by the quarantine's retention.
+func (s *replayed) toDo() bool {
+	counted := s.checkpoint.Counters.InQuarantine(s.erased)
+	return len(s.candidates()) > 0 || counted != s.left() && len(s.checkpoint.FormerNames) == 0
 }
 
 // hint is what to do about an item that stays in the quarantine.
@@ -278,7 +303,7 @@ func (r *Replay) read(ctx context.Context, one *replayed) error {
 		return fmt.Errorf("read the quarantine of stream %s: %w", name, err)
 	}
 	slices.SortStableFunc(one.items, func(a, b *candidate) int { return a.item.Recorded.Compare(b.item.Recorded) })
-	if len(one.items) == 0 {
+	if len(one.items) == 0 && checkpoint.Counters.InQuarantine(nil) == 0 {
 		return nil
 	}
 	return one.lookFor(ctx, r.sink)
@@ -351,6 +376,7 @@ func (s *replayed) lookFor(ctx context.Context, sink sinks.Sink) error {
 		if err != nil {
 			return fmt.Errorf("read what was erased of stream %s: %w", s.claim.Stream.Name, err)
 		}
+		s.erased = erased
 		for _, e := range slices.Backward(erased) {
 			if e.Sequence > 0 && e.Sequence+1 == first {
 				first = e.Sequence

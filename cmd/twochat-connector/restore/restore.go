@@ -25,6 +25,8 @@ type Restorer struct {
 	Logger *slog.Logger
 	// Word is the name of the action: repair or replay.
 	Word string
+	// Left, if not nil, returns after the delivery how many messages still lie in the quarantine, all of which was read.
+	Left func() uint64
 }
 
 // Restored is what was delivered.
@@ -96,6 +98,12 @@ func (r *Restorer) Run(
 	}
 	if err != nil {
 		return Restored{}, fmt.Errorf("%s stream %s: %w", r.Word, name, err)
+	}
+	if r.Left != nil {
+		if err := session.CountQuarantine(ctx, r.Left()); err != nil {
+			r.Logger.Warn("how much is left in the quarantine was not recorded; the next replay does so", "stream", name,
+				"cause", err)
+		}
 	}
 	done := Restored{Delivered: out.Delivered, Quarantined: out.Rejected}
 	if out.Delivered > 0 {
