@@ -43,7 +43,7 @@ func (s *Sink) Kept(ctx context.Context, newest map[int]int64, rejects bool) ([]
 		kept = append(kept, connector.Finding{
 			Level: connector.FindingWarning, Thing: "topic " + s.topics.events,
 			Text: "at once, and with them all older records of " + partitionsOf(newest) + ", of everybody. What goes so is " +
-				"not delivered again, but shows as missing, and `twochat-connector audit --all --repair` would put it back: its uuids are not kept",
+				"not delivered again: `audit` counts it as no longer in the log, and its repair leaves it",
 			Hint: s.hints.deleteCommand(s.topics.events, newest),
 		})
 	}

@@ -101,6 +101,13 @@ func (c *comparison) below(held int) {
 		gone = c.first - base
 	}
 	was := c.first - 1 // the sequence that the next listed message can have had
+	// Above the log's first event, and below the first that is listed too, so many sequences are missing.
+	between := 0
+	for n := c.first + 1; n < c.lowest; n++ {
+		if !c.have.has(n) && !c.checkpoint.Elsewhere.Has(n) {
+			between++
+		}
+	}
 	start := c.highest(c.floor)
 	var missing []filler
 	for i := c.low - 1; i >= 0; i-- {
@@ -111,7 +118,7 @@ func (c *comparison) below(held int) {
 			c.findings.Noted.BeforeStart++
 		case i <= held:
 			c.findings.Noted.Held++
-		case c.lowest > c.first:
+		case c.lowest > c.first && (gone == 0 || len(missing) < between):
 			missing = append(missing, filler{row: row, missing: true})
 		case was > c.checkpoint.Base:
 			if c.checkpoint.Elsewhere.Has(was) {
@@ -144,6 +151,7 @@ func (c *comparison) settle(below, above uint64, fillers []filler) {
 		}
 	}
 	fillers = c.setElsewhere(below, above, len(gone), fillers)
+	gone, fillers = setRemoved(c, gone, fillers)
 	known := make(map[connector.Key]uint64)
 	rest := 0
 	for _, f := range fillers {

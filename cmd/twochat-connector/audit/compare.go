@@ -24,6 +24,8 @@ type comparison struct {
 	lowest  uint64 // its sequence
 	first   uint64 // the log's lowest sequence; 0 if it is empty
 	have    sequenceSet
+	removed removedRange
+	parts   partSequences
 
 	named, floor, horizon, rejected map[connector.Key]uint64 // what the checkpoint names, with sequences in named
 }
@@ -38,6 +40,7 @@ func Compare(list *Listed, log *Logged, checkpoint connector.Checkpoint, since t
 	c.name()
 	c.order()
 	c.account()
+	c.removed.record(&c.findings)
 	c.contents()
 	c.leftOver()
 	c.unfit()
@@ -61,8 +64,13 @@ func (c *comparison) name() {
 	c.floor, c.horizon, c.rejected = set(c.checkpoint.Floor), set(c.checkpoint.Horizon), set(c.checkpoint.Rejects)
 	c.first, _ = extentOf(c.log.events)
 	c.have = newSequenceSet(c.checkpoint.Sequence)
+	c.parts = make(partSequences)
 	for i := range c.log.events {
-		c.have.add(c.log.events[i].sequence)
+		r := &c.log.events[i]
+		c.have.add(r.sequence)
+		if lowest, known := c.parts[r.part%maxParts]; !r.erased && (!known || r.sequence < lowest) {
+			c.parts[r.part%maxParts] = r.sequence
+		}
 	}
 	for _, sequence := range c.log.filled {
 		c.have.add(sequence)

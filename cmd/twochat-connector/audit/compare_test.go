@@ -229,6 +229,18 @@ func TestCompare(t *testing.T) {
 			want: "missing m1 m2 m3",
 		},
 		"expired": {list: "1-20", log: "6-20", checkpoint: all, want: "erased 5 of 1-5 true; expired 5"},
+		"expired, and the first that is there deleted in 2Chat": {
+			list: "1-5 7-20", log: "6-20", checkpoint: all,
+			want: "erased 5 of 1-5 true; only in log m6@6; expired 5",
+		},
+		"expired, the first that is there deleted in 2Chat, and the next one from the log": {
+			list: "1-5 7-20", log: "6 8-20", checkpoint: all,
+			want: "missing m7; erased 5 of 1-5 true; only in log m6@6; expired 5",
+		},
+		"expired, and nothing of it is listed": {
+			list: "1-18", log: "19 20", checkpoint: connector.Checkpoint{Sequence: 20, Certified: 20, Tail: keysOf("11-20")},
+			want: "erased 8 of 11-18 true; only in log m19@19 m20@20; not yet 10; expired 8",
+		},
 		"expired and before the start": {
 			list: "1-20", log: "11@6 12@7 13@8 14@9 15@10 16@11 17@12 18@13 19@14 20@15",
 			checkpoint: connector.Checkpoint{Sequence: 15, Certified: 15, Floor: keysOf("5 4")},

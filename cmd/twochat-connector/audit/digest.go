@@ -32,6 +32,7 @@ type record struct {
 	late     bool
 	row      bool // its data is a row
 	erased   bool // it stands for an event that was erased on request
+	removed  bool // it is listed, and its part of the sink has lost its oldest events
 }
 
 // decoder makes records from events. It is reused, as it keeps its memory.

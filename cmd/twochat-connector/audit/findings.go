@@ -38,7 +38,8 @@ type Noted struct {
 	NotYet int `json:"not_yet"`
 	// BeforeStart counts messages that were listed before the stream's first start and left out.
 	BeforeStart int `json:"before_start"`
-	// Expired counts messages that are listed below the present beginning of the log.
+	// Expired counts messages that are no longer in the log, as retention, a purge or kafka-delete-records took the oldest
+	// events: they are listed below the present beginning of the log or, in Kafka, of their partition.
 	Expired int `json:"expired"`
 	// Quarantined counts messages that could not become events, by reason.
 	Quarantined map[string]int `json:"quarantined,omitempty"`
@@ -80,7 +81,8 @@ type Range struct {
 	From  uint64 `json:"from"`
 	To    uint64 `json:"to"`
 	Count uint64 `json:"count"`
-	// Beginning means that the log begins above it, as it does if retention removes the oldest events.
+	// Beginning means that the log, or the partitions that had these events, begin above it, as they do if retention, a
+	// purge or kafka-delete-records removes the oldest events.
 	Beginning bool `json:"beginning,omitempty"`
 }
 

@@ -17,11 +17,19 @@ import (
 // readList reads a stream's list as far down as requested.
 func (a *Engine) readList(ctx context.Context, one *audited) (*Listed, error) {
 	list := NewListed(one.floor, func(key connector.Key) bool { return !one.log.Has(key) })
-	err := a.read(ctx, one, list)
+	var err error
+	if sink, can := a.sink.(remover); can {
+		if list.removed, err = sink.Removed(ctx, one.checkpoint); err != nil {
+			return nil, err
+		}
+	}
+	err = a.read(ctx, one, list)
 	var suspicion *reader.Suspicion
 	if len(one.floor) > 0 && errors.As(err, &suspicion) {
 		// None of what was listed at the first start is listed any more, so only the end of the list can end the reading.
+		removed := list.removed
 		list = NewListed(nil, list.lacking)
+		list.removed = removed
 		one.start = connector.Start{Beginning: true}
 		err = a.read(ctx, one, list)
 	}
@@ -29,6 +37,12 @@ func (a *Engine) readList(ctx context.Context, one *audited) (*Listed, error) {
 		return nil, fmt.Errorf("read the list of stream %s: %w", one.claim.Stream.Name, err)
 	}
 	return list, nil
+}
+
+// remover is a sink whose parts lose their oldest events one by one.
+type remover interface {
+	// Removed tells which part has a chat's events, and whether that part has lost its oldest.
+	Removed(ctx context.Context, of connector.Checkpoint) (func(chat string) (part int, removed bool), error)
 }
 
 // look is how often the reading is checked, tellEvery how often its progress is logged, and tellWaitEvery how often a

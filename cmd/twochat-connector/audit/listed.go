@@ -18,6 +18,9 @@ type Listed struct {
 	late  []record // came in below others while the list was read, so their place is unknown
 	unfit []unfit  // items that cannot become events
 
+	// removed tells which part of the sink has a chat's events, and whether that part has lost its oldest; nil for sinks
+	// that lose the oldest of all parts together.
+	removed func(chat string) (part int, removed bool)
 	lacking func(connector.Key) bool         // reports whether to keep a message's content
 	kept    map[connector.Key]reader.Missing // all that the log lacks; without a message if there was no room for it
 	held    int                              // bytes in kept
@@ -61,6 +64,10 @@ func (l *Listed) Commit(
 		r, err := l.decoder.decode(l.text)
 		if err != nil {
 			return err
+		}
+		if l.removed != nil {
+			part, removed := l.removed(e.Chat)
+			r.part, r.removed = int32(part), removed
 		}
 		if e.Late {
 			l.late = append(l.late, r)

@@ -147,7 +147,7 @@ func (s StreamReport) noted() []string {
 	say(n.Restored, "delivered again after their events were gone from the log")
 	say(len(n.OnlyInLog), "only in the log: deleted in 2Chat since, or no longer shown")
 	say(n.BeforeStart, "listed before the stream's first start: `twochat-connector backfill --stream "+s.Stream+" --all` delivers them")
-	say(n.Expired, "listed below the present beginning of the log")
+	say(n.Expired, "no longer in the log, as retention, a purge or kafka-delete-records took the oldest events: a repair leaves them")
 	for _, reason := range slices.Sorted(maps.Keys(n.Quarantined)) {
 		say(n.Quarantined[reason], "in the quarantine: "+reason)
 	}
@@ -217,7 +217,7 @@ func (s StreamReport) details() []detail {
 			line = fmt.Sprintf("%s of %s", text.Thousands(r.Count), sequences(r.From, r.To))
 		}
 		if r.Beginning {
-			line += ", at the beginning of the log: retention removes the oldest"
+			line += ", at the beginning of the log: no longer in it"
 		}
 		all = append(all, detail{"erased", line})
 	}
@@ -250,7 +250,7 @@ func (s *StreamReport) advice(again func(flags ...string) string) []string {
 		lines = append(lines, "a log is append-only: consumers de-duplicate by id, and order by sequence")
 	}
 	if slices.ContainsFunc(s.Findings.Erased, func(r Range) bool { return r.Beginning }) {
-		lines = append(lines, "if retention removes old events, use --since to audit younger ones")
+		lines = append(lines, "if old events are removed on purpose, use --since to audit younger ones")
 	}
 	if s.Counts.Unreadable > 0 {
 		lines = append(lines, "unreadable records were written by another program, or are damaged: `twochat-connector check` shows whether `run` can continue despite them")
