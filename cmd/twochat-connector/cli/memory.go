@@ -9,10 +9,6 @@ import (
 	"github.com/twochat-connector/twochat-connector/config"
 )
 
-// garbageShare is how much memory garbage may take in addition to what is in use, in hundredths of that, before it is
-// collected. Little is in use, and most of it is text, which costs no work; so this saves memory at little CPU time.
-const garbageShare = 25
-
 // The soft limit of Go's memory has room for one stream that catches up on a deep backlog of messages of a few
 // kilobytes, and a fixed amount for each further stream. It is seldom reached: near the limit, garbage is collected all
 // the time, which may double the CPU time. The mapped program adds about 18 MB.
@@ -79,5 +75,8 @@ func (p *Program) SaveMemory(c *config.Config) {
 	}
 	if c.Sink.Embedded == nil && p.CollectAt != nil {
 		p.CollectAt(garbageShare)
+		if p.AfterCollections != nil {
+			p.AfterCollections(func() { p.CollectAt(heapNow().garbageNow()) })
+		}
 	}
 }

@@ -43,15 +43,20 @@ func TestProgram_SaveMemory(t *testing.T) {
 			if test.cgroup != "" {
 				root["sys/fs/cgroup/memory/memory.limit_in_bytes"] = &fstest.MapFile{Data: []byte(test.cgroup)}
 			}
-			percent := 0
+			percent, collected := 0, func() {}
 			p := &Program{
 				Env: test.env, Root: root, LimitMemory: func(bytes int64) int64 { got = bytes; return 0 },
-				CollectAt: func(p int) int { percent = p; return 100 },
+				CollectAt:        func(p int) int { percent = p; return 100 },
+				AfterCollections: func(do func()) { collected = do },
 			}
 			p.SaveMemory(c)
 			saved := c.Sink.Embedded == nil && !strings.HasPrefix(strings.Join(test.env, ""), "GO")
 			if saved != (percent == garbageShare) {
 				t.Errorf("garbage may take %d %%", percent)
+			}
+			percent = 0
+			if collected(); saved != (percent >= garbageShare && percent <= smallHeapShare) {
+				t.Errorf("after a collection garbage may take %d %%", percent)
 			}
 			if got != test.expected {
 				t.Errorf("limit %d, want %d", got, test.expected)

@@ -32,6 +32,8 @@ type Program struct {
 	// CollectAt sets how much garbage there may be in addition to what is in use, as debug.SetGCPercent does. It is nil
 	// if the setting is to stay as it is.
 	CollectAt func(percent int) int
+	// AfterCollections calls a function after each collection of garbage; nil if it never does.
+	AfterCollections func(do func())
 	// Root is the file system in which the limits of a container are looked up; nil for none.
 	Root fs.FS
 	// StandardLog sets the output of the standard logger, as log.SetOutput does. It is nil if the process is not ours.
