@@ -81,36 +81,51 @@ func (r *searcher) boundary(ctx context.Context, older func(time.Time) bool) (ol
 	err error,
 ) {
 	b := NewSearchBounds(MaxSearchPages)
-	down := exponentialSearch{pool: r.prefetch.workers, bounds: b, read: r.source.read}
-	down.bottom = func(page connector.Page) bool {
-		return len(page.Messages) == 0 || AllOlder(page.Messages, older)
+	for low := -1; ; {
+		down := exponentialSearch{pool: r.prefetch.workers, bounds: b, read: r.source.read}
+		down.bottom = func(page connector.Page) bool {
+			return len(page.Messages) == 0 || AllOlder(page.Messages, older)
+		}
+		high, err := down.find(ctx, low, 1, func(high, step int) int { return high + 2*step })
+		if err != nil {
+			return nil, 0, pages + b.count(), err
+		}
+		old, row, low, err = r.boundaryNear(ctx, high, down.empty, older, &pages)
+		if low < 0 || err != nil {
+			return old, row, pages + b.count(), err
+		}
 	}
-	high, err := down.find(ctx, -1, 1, func(high, step int) int { return high + 2*step })
-	if err != nil {
-		return nil, 0, b.count(), err
-	}
-	pages = b.count()
+}
+
+// boundaryNear reads the pages around the one to which a search for the boundary led. If that is an empty one and the
+// list goes on below it, the search has to go on from page low; otherwise low is -1.
+func (r *searcher) boundaryNear(ctx context.Context, high int, empty bool, older func(time.Time) bool, pages *int) (
+	old []connector.Message, row, low int, err error,
+) {
 	var before connector.Page
 	for number := max(0, high-2); ; number++ {
 		if number > high+r.rules.SlicePages {
-			return nil, 0, pages, Stalled("page %d and the %d pages below it show neither %d messages in a row that are older than the wanted ones nor an end", high, r.rules.SlicePages, r.rules.Run)
+			return nil, 0, -1, Stalled("page %d and the %d pages below it show neither %d messages in a row that are older than the wanted ones nor an end", high, r.rules.SlicePages, r.rules.Run)
 		}
-		pages++
+		*pages++
 		page, ends, err := r.list.page(ctx, number)
 		switch {
 		case err != nil:
-			return nil, 0, pages, err
+			return nil, 0, -1, err
 		case ends: // there may be fewer old messages than a run above the end
 			if number == 0 {
 				err = r.list.emptyList(ctx)
 			}
 			old = trailing(before.Messages, older)
-			return old, before.Number*r.rules.Page + len(before.Messages) - len(old), pages, err
+			return old, before.Number*r.rules.Page + len(before.Messages) - len(old), -1, err
 		case len(page.Messages) == 0:
 			continue
 		}
 		if run := firstRun(page.Messages, older, r.rules.Run); run != nil {
-			return run[:min(len(run), r.rules.Floor)], number*r.rules.Page + len(page.Messages) - len(run), pages, nil
+			return run[:min(len(run), r.rules.Floor)], number*r.rules.Page + len(page.Messages) - len(run), -1, nil
+		}
+		if empty && number > high {
+			return nil, 0, number, nil
 		}
 		before = page
 	}

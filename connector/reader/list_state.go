@@ -185,25 +185,31 @@ func (l *listState) page(ctx context.Context, number int) (page connector.Page, 
 	return again, false, nil
 }
 
-// emptyBelow reports whether the pages below an empty one are empty as well. They are read in parallel, as none of them
-// depends on another.
+// errGoesOn ends the reading of the pages below an empty one at a page that is not empty.
+var errGoesOn = errors.New("the list goes on")
+
+// emptyBelow reports whether the pages below an empty one are empty as well. The first of them is read alone, as the
+// list usually goes on there if it does. The others are read in parallel, as none of them depends on another.
 func (l *listState) emptyBelow(ctx context.Context, number int) (bool, error) {
-	shown := make([]bool, l.rules.BelowEnd)
 	look := func(ctx context.Context, i int) error {
 		page, err := l.source.read(ctx, number+1+i, "")
-		shown[i] = len(page.Messages) > 0
+		if err == nil && len(page.Messages) > 0 {
+			err = errGoesOn
+		}
 		return err
 	}
+	var below WorkerPool = serial{}
 	if l.workers != nil {
-		err := l.workers.Each(ctx, len(shown), look)
-		return err == nil && !slices.Contains(shown, true), err
+		below = l.workers
 	}
-	for i := range shown {
-		if err := look(ctx, i); err != nil || shown[i] {
-			return false, err
-		}
+	err := look(ctx, 0)
+	if err == nil {
+		err = below.Each(ctx, l.rules.BelowEnd-1, func(ctx context.Context, i int) error { return look(ctx, i+1) })
 	}
-	return true, nil
+	if errors.Is(err, errGoesOn) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // emptied counts a poll that found page 0 empty and reports whether the list counts as empty now.

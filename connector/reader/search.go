@@ -40,7 +40,7 @@ func (r *searcher) findStart(ctx context.Context, top *connector.Page) (int, err
 	case r.progress.careful:
 		step = r.stride()
 		further = func(high, step int) int { return high + step }
-	case r.progress.start == 0 && r.known.empty():
+	case top != nil: // no walk has been further down
 		low, step = 0, 1
 	}
 	high, err := down.find(ctx, low, step, further)

@@ -66,7 +66,7 @@ type walker struct {
 	run    int
 	bytes  int
 	same   int
-	top    connector.Page // the first page
+	top    connector.Page // the first page that is not empty
 	before connector.Page // the newest page taken
 	below  connector.Page // what was below it, if the list did not end there after all
 	shown  int            // rows on the last page of a batch, repeated ones included
@@ -143,9 +143,9 @@ func (r *Reader) walkInOrder(ctx context.Context, pages int, first *connector.Pa
 
 // addPage adds a page that is not empty to the walk and reports whether its ground ends the walk.
 func (w *walker) addPage(page connector.Page) (bool, error) {
-	if w.taken++; w.taken == 1 {
-		w.top = page
-		if w.reader.progress.start == 0 {
+	if w.taken++; len(w.top.Messages) == 0 {
+		w.top = page // there may be a gap above it
+		if w.taken == 1 && w.reader.progress.start == 0 {
 			w.page0, w.newest = page.Fingerprint, newestTime(page.Messages)
 			w.listed = w.reader.acceptance.topOf(page)
 		}

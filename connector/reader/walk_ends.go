@@ -107,7 +107,7 @@ func (r *walkEnds) verifyTop(ctx context.Context, w *walker) error {
 	if r.progress.start == 0 {
 		return nil
 	}
-	expected := r.progress.start*r.rules.Page + w.repeats
+	expected := w.top.Number*r.rules.Page + w.repeats
 	for number := expected / r.rules.Page; number <= expected/r.rules.Page+1; number++ {
 		page, err := r.source.read(ctx, number, "")
 		if err != nil {
@@ -127,10 +127,10 @@ func (r *walkEnds) verifyTop(ctx context.Context, w *walker) error {
 // further than the repeats show, the last one must have moved as far: then the burst came in when both had been read.
 // From page 0 on, the page 0 that was read to prove the end usually shows the first page.
 func (r *walkEnds) verifyTopAtEnd(ctx context.Context, w *walker) error {
-	if w.taken < 2 {
+	if w.taken < 2 || len(w.top.Messages) == 0 {
 		return nil
 	}
-	expected := r.progress.start*r.rules.Page + w.repeats
+	expected := w.top.Number*r.rules.Page + w.repeats
 	first := expected / r.rules.Page
 	for number := first; number <= first+1+r.rules.BelowEnd; number++ {
 		rows := r.list.zero
