@@ -43,8 +43,7 @@ func (c Claim) Admit(found Checkpoint) error {
 			fmt.Sprintf("set `name: %s`, or take the name back with `twochat-connector checkpoint rename %s %s`",
 				found.RenamedTo, found.RenamedTo, c.Stream.Name),
 		}
-	case comparable && !c.Stream.HasSourceKey(found.SourceKey) &&
-		(found.RenamedTo == "" || found.SourceKey != RetiredKey(c.Stream.SourceKey)):
+	case comparable && !c.Stream.HasSourceKey(found.SourceKey) && !c.Retired(found):
 		return &Refusal{
 			thing, "its name is in use in this sink for another list (other number, remote or base URL)",
 			"give one of the two another name with `name:`; if only the base URL has changed, accept that with " +
@@ -55,6 +54,7 @@ func (c Claim) Admit(found Checkpoint) error {
 			thing, fmt.Sprintf("the sink's checkpoint is at sequence %d, and would go back to %d", found.Sequence, c.Restore.Sequence),
 			"keep the sink's checkpoint, or import one that was exported later",
 		}
+	case c.Retired(found): // it gets the other name's checkpoint, or nothing is written under it
 	case found.Privacy != c.Privacy && !c.Rekey:
 		return &Refusal{
 			thing, fmt.Sprintf("its events were written with privacy %q, but the configuration has %q, which would move chats to other keys", found.Privacy, c.Privacy),

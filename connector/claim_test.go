@@ -177,6 +177,23 @@ func TestClaim_Rename(t *testing.T) {
 	}
 }
 
+// A name that was retired before a move or a rekey can be taken back, as the present name's checkpoint has the key.
+func TestClaim_RetiredUnderAFormerKey(t *testing.T) {
+	retired := Checkpoint{Stream: "support", SourceKey: RetiredKey("old"), Privacy: "clear", RenamedTo: "sales"}
+	claim := Claim{
+		Stream: Stream{Name: "support", SourceKey: "new"}, Privacy: "hashed",
+		Rename: &Rename{From: "sales", To: "support", SourceKeys: []string{"old"}},
+	}
+	if err := claim.Admit(retired); err != nil {
+		t.Error(err)
+	}
+	claim.Rename.SourceKeys = []string{"other"}
+	var refusal *Refusal
+	if err := claim.Admit(retired); !errors.As(err, &refusal) || !strings.Contains(refusal.Cause, "another list") {
+		t.Errorf("the name of another list: %v", err)
+	}
+}
+
 // The checkpoint of a former name is taken over without coming into force, and the present name records its former ones.
 func TestClaim_ForFormerName(t *testing.T) {
 	claim := Claim{Stream: Stream{Name: "sales", SourceKey: "k", FormerKey: "f"}, Privacy: "hashed", Instance: "me"}

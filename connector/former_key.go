@@ -16,7 +16,7 @@ const MaxFormerKeys = 8
 // rekeyed returns the former keys of a stream that is taken over, with the key that the claim replaces, if it replaces
 // one. A checkpoint that was renamed is not in force: its name gets no event with another key.
 func (c Claim) rekeyed(held Checkpoint) FormerKeys {
-	same := held.Privacy == c.Privacy && (held.SourceKey == c.Stream.SourceKey || keyed(held.Privacy))
+	same := held.Privacy == c.Privacy && held.SourceKey == c.Stream.SourceKey
 	if same || held.Privacy == "" || held.Sequence == held.Base || held.RenamedTo != "" {
 		return held.FormerKeys
 	}

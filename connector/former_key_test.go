@@ -27,7 +27,7 @@ func TestClaim_FormerKeys(t *testing.T) {
 		}, FormerKeys{{"clear", "k", 2}, {"hashed", "k", 5}}},
 		"another base URL, pseudonymous": {Claim{Privacy: "pseudonymous:1", Stream: Stream{SourceKey: "new"}}, Checkpoint{
 			Privacy: "pseudonymous:1", SourceKey: "k", Sequence: 5,
-		}, nil},
+		}, FormerKeys{{"pseudonymous:1", "k", 5}}},
 		"before the first event": {Claim{Privacy: "hashed", Stream: Stream{SourceKey: "k"}}, Checkpoint{
 			Privacy: "clear", SourceKey: "k", Sequence: 5, Certified: 5, Base: 5,
 		}, nil},

@@ -5,10 +5,26 @@ import "slices"
 // Rename is a change of a stream's name in a sink. First the former name's checkpoint is taken over, and records that
 // it was renamed; then the new name gets the same checkpoint; then the former one is retired. If that is interrupted at
 // any point, no name can be started under which messages would be written twice, and it can be repeated.
-type Rename struct{ From, To string }
+type Rename struct {
+	From, To string
+	// SourceKeys are those that the list had before: a name may have been retired under one of them.
+	SourceKeys []string
+}
 
 // names reports whether a name is one of the two.
 func (r *Rename) names(name string) bool { return r != nil && (name == r.From || name == r.To) }
+
+// Retired reports whether a checkpoint is that of a name which the claim's list had before.
+func (c Claim) Retired(found Checkpoint) bool {
+	if found.RenamedTo == "" {
+		return false
+	}
+	keys := []string{c.Stream.SourceKey}
+	if c.Rename != nil {
+		keys = append(keys, c.Rename.SourceKeys...)
+	}
+	return slices.ContainsFunc(keys, func(key string) bool { return found.SourceKey == RetiredKey(key) })
+}
 
 // RenamedFrom reports whether a name is the one that the claim's stream had before.
 func (c Claim) RenamedFrom(name string) bool { return c.Rename != nil && c.Rename.From == name }

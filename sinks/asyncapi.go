@@ -14,7 +14,7 @@ import (
 )
 
 // AsyncAPI is the AsyncAPI document (3.0.0) of what the configured sinks contain: channels, messages, and their
-// schemas, given by name: message, item, row, checkpoint and reject. A sink that is a file or the standard output has
+// schemas, given by name: message, item, row, checkpoint, reject and erasure. A sink that is a file or the standard output has
 // no channels. The document contains no credentials.
 func AsyncAPI(c Config, encoding connector.Encoding, schemas map[string]any) map[string]any {
 	api := asyncAPI{encoding: encoding, servers: object{}, channels: object{}, operations: object{}}
@@ -50,7 +50,8 @@ type asyncAPI struct {
 	servers, channels, operations object
 }
 
-// nats adds the channels of a sink that speaks NATS; with keeps, those of the checkpoints in JetStream as well.
+// nats adds the channels of a sink that speaks NATS; with keeps, those of the checkpoints and erasures in JetStream as
+// well.
 func (a *asyncAPI) nats(server, address, subject string, keeps bool) {
 	host, _, _ := strings.Cut(address, ",")
 	if u, err := url.Parse(host); err == nil {
@@ -73,6 +74,8 @@ func (a *asyncAPI) nats(server, address, subject string, keeps bool) {
 	if keeps {
 		checkpoints := object{"address": place(nats.CheckpointSubject(subject, any)), "parameters": of}
 		a.channel(server, "checkpoints", checkpoints, whole("checkpoint", nil))
+		erasures := object{"address": place(nats.ErasureSubject(subject, any)), "parameters": of}
+		a.channel(server, "erasures", erasures, whole("erasure", nil))
 	}
 	quarantine := object{"address": place(nats.QuarantineSubject(subject, any)), "parameters": of}
 	a.channel(server, "quarantine", quarantine, with(whole("reject", nil), nats.MessageIDForm()))

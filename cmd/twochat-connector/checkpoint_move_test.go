@@ -471,6 +471,43 @@ func TestCheckpoint_Move(t *testing.T) {
 	}
 }
 
+// After a rename and a move, the former name can be taken back.
+func TestCheckpoint_RenameBackAfterMove(t *testing.T) {
+	noLeaks(t)
+	fake, url := fakeAPI(t, twochattest.Options{Seed: 94, History: 60})
+	proxy, err := fake.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = proxy.Close() })
+	sinks := otherSinks(t)
+	total := 60
+	for _, name := range []string{"file", "JetStream", "kafka"} {
+		path := configure(t, url, sinks[name])
+		deliver(t, path, total)
+		renameStream(t, path, "support", "sales")
+		replace(t, path, url, proxy.URL)
+		code, _, errOut := finish(t, "checkpoint", "move", "--config", path, "--take-over", "--rekey", "--from", url)
+		if code != cli.ExitFine {
+			t.Fatalf("%s: %d: %s", name, code, errOut)
+		}
+		fake.Insert("", 3)
+		deliver(t, path, total+3)
+		renameStream(t, path, "sales", "support")
+		fake.Insert("", 2)
+		deliver(t, path, total+5)
+		total += 5
+		noted := auditReport(t, cli.ExitFine, "--config", path, "--all").Streams[0].Findings.Noted
+		if noted.OtherToken != total-5 {
+			t.Errorf("%s: %+v", name, noted)
+		}
+		// The other name is the former one now, and can be taken back as well.
+		renameStream(t, path, "support", "sales")
+		replace(t, path, proxy.URL, url)
+		replace(t, path, "name: sales", "name: support")
+	}
+}
+
 // Without --take-over an instance that runs, or may run, is not disturbed. With it, nothing is harmed.
 func TestCheckpoint_BesideALiveRun(t *testing.T) {
 	noLeaks(t)

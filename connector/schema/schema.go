@@ -22,13 +22,15 @@ const (
 // object is a part of a schema.
 type object = map[string]any
 
-// Event is the schema of a CloudEvent of the connector's in the JSON format: a message's, a checkpoint or a reject.
+// Event is the schema of a CloudEvent of the connector's in the JSON format: a message's, a checkpoint, a reject or an
+// erasure.
 // What is stored in binary mode is one as well, once it is decoded.
 func Event() map[string]any {
 	return object{
 		"$schema": dialect, "$id": EventID, "title": "An event of twochat-connector",
 		"oneOf": []any{
 			object{"$ref": "#/$defs/message"}, object{"$ref": "#/$defs/checkpoint"}, object{"$ref": "#/$defs/reject"},
+			object{"$ref": "#/$defs/erasure"},
 		},
 		"$defs": Parts("#/$defs/"),
 	}
@@ -43,7 +45,10 @@ func Row() map[string]any {
 
 // Parts are the schemas of which that of an event is made, by their names. They refer to each other below the place.
 func Parts(place string) map[string]any {
-	return object{"message": message(place), "item": item(), "row": row(), "checkpoint": checkpoint(), "reject": reject()}
+	return object{
+		"message": message(place), "item": item(), "row": row(), "checkpoint": checkpoint(), "reject": reject(),
+		"erasure": erasure(),
+	}
 }
 
 // message is the schema of a message's event.
@@ -138,6 +143,21 @@ func reject() object {
 				"type": []string{"string", "null"}, "contentEncoding": "base64",
 				"description": "the item's first bytes; none where the privacy settings let none be kept",
 			},
+		},
+	})
+}
+
+// erasure is the schema of what was erased on request: its ids and sequences.
+func erasure() object {
+	numbers := func(meaning string) object {
+		return object{"type": "array", "items": object{"type": "integer", "minimum": 0}, "description": meaning}
+	}
+	return envelope("An erasure", connector.ErasureType, object{
+		"type": "object", "required": []string{"keys", "sequences"},
+		"properties": object{
+			"keys":      typeSchema(reflect.TypeFor[connector.Keys]()),
+			"sequences": numbers("of each key's event; 0 for an item of the quarantine"),
+			"late":      numbers("indexes of the events that were late"),
 		},
 	})
 }

@@ -228,6 +228,24 @@ func TestEvent_Attributes(t *testing.T) {
 	}
 }
 
+// What was erased on request is recorded as the published schema says.
+func TestEvent_Erasure(t *testing.T) {
+	e := connector.Erasure{Stream: "support", Time: readAt, Erased: []connector.Seen{
+		{Key: connector.MessageKey("a"), Sequence: 4, Late: true}, {Key: connector.MessageKey("b")},
+	}}
+	written, err := e.AppendJSON(nil, "co.2chat.whatsapp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(written))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := published(t)["event"].Validate(document); err != nil {
+		t.Errorf("%v: %s", err, written)
+	}
+}
+
 // Whatever a consumer must never get is invalid by the schema.
 func TestEvent_Refuses(t *testing.T) {
 	by := compile(t, text(t, Event()))

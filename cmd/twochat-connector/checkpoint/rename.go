@@ -35,14 +35,18 @@ func (e *Engine) Rename(ctx context.Context, from, to string) error {
 		return cli.Hinted(fmt.Errorf("the sink holds no checkpoint of stream %s", from),
 			"`twochat-connector checkpoint show --stream NAME` looks for one")
 	}
+	there, taken, err := e.peek(ctx, current)
+	if err != nil {
+		return err
+	}
+	for _, key := range slices.Concat(old.FormerKeys, there.FormerKeys) {
+		former.Rename.SourceKeys = append(former.Rename.SourceKeys, key.SourceKey) // current shares it
+	}
 	if err := former.Admit(old); err != nil {
 		return err
 	}
-	there, taken, err := e.peek(ctx, current)
 	switch {
-	case err != nil:
-		return err
-	case taken && old.RenamedTo == to && old.SourceKey == connector.RetiredKey(former.Stream.SourceKey) &&
+	case taken && old.RenamedTo == to && former.Retired(old) &&
 		(slices.Contains(there.FormerNames, from) || there.RenamedTo != ""):
 		return e.print(Result{Stream: to, Former: from, Sequence: there.Sequence, Text: fmt.Sprintf(
 			"stream %s was renamed to %s before; nothing was changed", from, to)})
