@@ -39,6 +39,10 @@ the next sequences, marked late. It takes over the stream for that. A running
 instance stands down and continues by itself after a few poll intervals (if one
 answers, --take-over is required); for a file, stop ` + "`run`" + ` first. The repair may be
 killed at any time: the same command continues, and restores nothing twice.
+
+--stream NAME-history audits what backfill delivered: it compares what is listed
+below the beginning of the stream NAME with the history. --repair takes over the
+history alone, so ` + "`run`" + ` is not touched.
 `
 
 // runAudit is the command audit.
@@ -48,7 +52,7 @@ func runAudit(ctx context.Context, p *cli.Program, args []string) error {
 	var back windowFlags
 	back.add(flags)
 	var o audit.Options
-	stream := flags.String("stream", "", "audit only the stream of this `name`; by default all configured streams")
+	stream := flags.String("stream", "", "audit only the stream of this `name`; by default all configured streams. NAME-history is what backfill delivered of it")
 	account := flags.String("account", "", "audit only the streams of the account of this `name`; by default all accounts")
 	flags.BoolVar(&o.Repair, "repair", false, "restore what is missing")
 	flags.BoolVar(&o.TakeOver, "take-over", false, "repair although a running instance answers; it stands down meanwhile")
@@ -77,6 +81,10 @@ func runAudit(ctx context.Context, p *cli.Program, args []string) error {
 	}
 	if *stream != "" {
 		one, err := streamNamed(c, *stream)
+		if live, is := strings.CutSuffix(*stream, connector.HistoryStream(connector.Stream{}).Name); err != nil && is && live != "" {
+			one, err = streamNamed(c, live)
+			o.History = true
+		}
 		if err != nil {
 			return err
 		}

@@ -20,6 +20,8 @@ import (
 // Options are the options of the command line.
 type Options struct {
 	Streams []connector.Stream
+	// History audits the history of the one stream, as backfill delivers it, instead of the stream.
+	History bool
 	// Start is how far back the list is read.
 	Start connector.Start
 	// Repair restores what is missing. TakeOver does so although a running instance answers.
@@ -39,6 +41,7 @@ type Engine struct {
 	logger  *slog.Logger
 
 	sink     sinks.Sink
+	pair     sinkPair   // of a history
 	accounts []*account // whose streams are audited
 	files    *reportFiles
 }
@@ -83,7 +86,7 @@ func (a *Engine) run(ctx context.Context) error {
 		return err
 	}
 	defer func() {
-		if err := a.sink.Close(); err != nil {
+		if err := errors.Join(a.sink.Close(), a.pair.closeLive()); err != nil {
 			a.logger.Warn("close the sink", "cause", err)
 		}
 	}()
@@ -173,15 +176,23 @@ func (a *Engine) readLogs(ctx context.Context, source pipeline.Source, instance 
 		if !a.wants(claim.Stream.Name) {
 			continue
 		}
-		one, err := a.readLog(ctx, claim)
+		var live *liveStream
+		if a.options.History {
+			var err error
+			if live, err = readLive(ctx, a.pair.live, claim); err != nil {
+				return nil, err
+			}
+			claim.Stream = connector.HistoryStream(claim.Stream)
+		}
+		one, err := a.readLog(ctx, claim, live)
 		if err != nil {
 			return nil, err
 		}
 		one.account = of
 		list = append(list, one)
 	}
-	of.spare = backfill.NewSpare(ctx, source.Config, source.Client, source.Client, list[0].claim.Stream.Name,
-		list[0].checkpoint.MonthBegun, a.logger)
+	name, polled := list[0].polled()
+	of.spare = backfill.NewSpare(ctx, source.Config, source.Client, source.Client, name, polled.MonthBegun, a.logger)
 	of.spare.StartsAgain()
 	a.accounts = append(a.accounts, of)
 	return list, nil
@@ -218,7 +229,11 @@ func (a *Engine) open() error {
 		return cli.Usage("the sink %s keeps no events that could be compared with the list; audit needs jetstream, kafka, embedded or file", chosen.Chosen()[0])
 	}
 	var err error
-	a.sink, _, err = pipeline.OpenSink(a.config, a.logger)
+	if a.sink, _, err = pipeline.OpenSink(a.config, a.logger); err != nil || !a.options.History {
+		return err
+	}
+	a.pair, err = openHistory(a.config, connector.HistoryStream(a.options.Streams[0]).Name, a.sink)
+	a.sink = a.pair.history
 	return err
 }
 
@@ -232,11 +247,12 @@ type audited struct {
 	floor      connector.Keys // where the reading of the list ends; if empty, start decides
 	since      time.Time      // if zero, all of the log is compared with the list
 	former     []FormerName
+	live       *liveStream // of a history; else nil
 }
 
 // readLog reads a stream's checkpoint, and then all of its log.
-func (a *Engine) readLog(ctx context.Context, claim connector.Claim) (*audited, error) {
-	one := &audited{claim: claim, log: NewLogged(), start: a.options.Start, since: a.options.Start.Since}
+func (a *Engine) readLog(ctx context.Context, claim connector.Claim, live *liveStream) (*audited, error) {
+	one := &audited{claim: claim, live: live, log: NewLogged(), start: a.options.Start, since: a.options.Start.Since}
 	name := claim.Stream.Name
 	var found bool
 	var err error
@@ -244,7 +260,12 @@ func (a *Engine) readLog(ctx context.Context, claim connector.Claim) (*audited, 
 		return nil, cli.Hinted(fmt.Errorf("read the checkpoint of stream %s: %w", name, err),
 			"`twochat-connector check` shows what is wrong with the sink")
 	}
-	if !found || !one.checkpoint.Started {
+	switch {
+	case found && one.checkpoint.Started:
+	case live != nil:
+		return nil, cli.Hinted(fmt.Errorf("stream %s was not delivered yet, so there is nothing to audit", name),
+			"`twochat-connector backfill --stream "+live.stream.Name+" --all` delivers it")
+	default:
 		return nil, cli.Hinted(fmt.Errorf("stream %s has not started yet, so there is nothing to audit", name),
 			"start `twochat-connector run` first; audit may run beside it")
 	}

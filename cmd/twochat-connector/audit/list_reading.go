@@ -52,7 +52,7 @@ const look, tellEvery, tellWaitEvery = time.Second, 10 * time.Second, time.Minut
 // read lets the connector's Reader deliver the list into a log in memory, until everything that was listed at the
 // beginning of a walk is there.
 func (a *Engine) read(ctx context.Context, one *audited, list *Listed) error {
-	session := reader.NewSession(one.account.spare, list, reader.Reading{
+	session := reader.NewSession(one.pages(), list, reader.Reading{
 		Stream: one.claim.Stream, Rules: pipeline.RulesOf(one.account.Config), Events: a.config.EventSettings(),
 		Workers: reader.Workers(one.account.Config.Poll.Concurrency), OneWalk: true, Retry: passOn{},
 	}, one.start)

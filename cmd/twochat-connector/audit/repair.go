@@ -52,7 +52,7 @@ func (a *Engine) mayRepair(ctx context.Context, all []*audited) error {
 	for i := range all {
 		claims[i] = all[i].claim
 	}
-	beside := slices.ContainsFunc(a.accounts, func(of *account) bool { return of.spare.Beside() })
+	beside := !a.options.History && slices.ContainsFunc(a.accounts, func(of *account) bool { return of.spare.Beside() })
 	return a.restorer(a.config).Admitted(ctx, claims, beside, a.options.TakeOver)
 }
 

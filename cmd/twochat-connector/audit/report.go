@@ -34,10 +34,17 @@ type About struct {
 	CallsMost int `json:"calls_most"`
 }
 
+// Subject is the stream that was audited.
+type Subject struct {
+	Stream string `json:"stream"`
+	// HistoryOf is the live stream, if this is its history.
+	HistoryOf string `json:"history_of,omitempty"`
+	Source    string `json:"source"`
+}
+
 // StreamReport is what an audit found of one stream.
 type StreamReport struct {
-	Stream string `json:"stream"`
-	Source string `json:"source"`
+	Subject
 	// Wrong means that something is still wrong, after a repair if there was one.
 	Wrong bool `json:"wrong"`
 	// Listed is how many messages were read from the list. Oldest and Newest are their times.
@@ -111,14 +118,18 @@ func (r *Report) finish(calls int) {
 func newStreamReport(one *audited, list *Listed, f Findings) StreamReport {
 	first, last := one.log.extent()
 	s := StreamReport{
-		Stream: one.claim.Stream.Name, Source: one.claim.Stream.Source(), Listed: len(list.rows) + len(list.late),
-		Events: len(one.log.held()), FirstSequence: first, LastSequence: last, Certified: one.checkpoint.Certified,
+		Subject: Subject{Stream: one.claim.Stream.Name, Source: one.claim.Stream.Source()},
+		Listed:  len(list.rows) + len(list.late),
+		Events:  len(one.log.held()), FirstSequence: first, LastSequence: last, Certified: one.checkpoint.Certified,
 		ListDigest: list.digest(), LogDigest: one.log.digest(), Findings: f, FormerNames: one.former,
 		Elsewhere: one.checkpoint.Elsewhere,
 		Counts: Counts{
 			Missing: len(f.Missing), Doubled: len(f.Doubled), OutOfOrder: len(f.OutOfOrder), Changed: len(f.Changed),
 			Erased: f.erased(), Unfinished: f.Unfinished, Unreadable: f.Unreadable,
 		},
+	}
+	if one.live != nil {
+		s.HistoryOf = one.live.stream.Name
 	}
 	for i := range list.rows {
 		at := timeOf(&list.rows[i])

@@ -146,6 +146,10 @@ func (s StreamReport) noted() []string {
 	say(n.Late, "delivered late, and marked late")
 	say(n.Restored, "delivered again after their events were gone from the log")
 	say(len(n.OnlyInLog), "only in the log: deleted in 2Chat since, or no longer shown")
+	if s.HistoryOf != "" {
+		say(n.BeforeStart, "listed before where the history begins, as backfill was told with --since")
+		n.BeforeStart = 0
+	}
 	say(n.BeforeStart, "listed before the stream's first start: `twochat-connector backfill --stream "+s.Stream+" --all` delivers them")
 	say(n.Expired, "no longer in the log, as retention, a purge or kafka-delete-records took the oldest events: a repair leaves them")
 	for _, reason := range slices.Sorted(maps.Keys(n.Quarantined)) {
