@@ -194,3 +194,26 @@ func TestReader_AFalseEndOfAListThatGrows(t *testing.T) {
 		})
 	}
 }
+
+// It is found below many late messages that no sweep has delivered yet.
+func TestReader_AFalseEndBelowManyLateMessages(t *testing.T) {
+	d := newReaderFixture(t, connectortest.StartBeginning, connectortest.Newest(40, 1)...)
+	d.reading.Rules.MinWindow, d.reading.Rules.Capacity = 90, 90
+	d.restart()
+	mend := cutOff(d, 2)
+	d.settle(9)
+	mend()
+	d.list.Add(connectortest.Newest(160, 41)...)
+	d.settle(100)
+	for n := range 30 {
+		d.list.Under(60+n, connectortest.Message(900+n))
+	}
+	d.list.Add(connectortest.Message(161))
+	d.settle(9)
+	d.lookLater(5)
+	for n := range 32 {
+		if id := fmt.Sprintf(" m%d* ", n+1); strings.Count(d.log.Text()+" ", id) != 1 {
+			t.Errorf("%s is not delivered", id)
+		}
+	}
+}

@@ -24,7 +24,7 @@ type oldestPlace struct {
 	about     int  // page
 	away      int  // pages read around it
 	corrected int  // how many times other pages showed that it is another page
-	above     int  // the last page above that was chosen to show that
+	above     int  // how many pages further up the last page was that was chosen to show that
 	peek      bool // it is still to be read
 }
 
@@ -41,7 +41,7 @@ func (r *endCheck) nextPage(p *oldestPlace) (int, bool) {
 	}
 	if p.peek {
 		p.peek = false
-		return p.above, true
+		return p.about - p.above, true
 	}
 	for p.away <= 2*topBelow {
 		number := p.about + (p.away+1)/2
@@ -57,7 +57,8 @@ func (r *endCheck) nextPage(p *oldestPlace) (int, bool) {
 
 // notOn takes into account that a page shows none of the log's oldest events. If it shows another event of the log,
 // their places in the log tell how much further down the oldest ones are, whatever the list has grown above. If it
-// shows none, as the window has forgotten what is there, a page further up may.
+// shows none, as the window has forgotten what is there, a page further up may; the nearer, the better, as messages that
+// came in late and are not delivered yet are below it as well.
 func (r *endCheck) notOn(p *oldestPlace, page connector.Page) {
 	w := r.known.window
 	for i := range page.Messages {
@@ -74,8 +75,8 @@ func (r *endCheck) notOn(p *oldestPlace, page connector.Page) {
 		return
 	}
 	if p.corrected == 0 {
-		p.above = max(1, 2*p.above)
-		p.peek = p.above < p.about
+		p.above = max(topBelow+1, 2*p.above)
+		p.peek = p.above <= p.about
 	}
 }
 
