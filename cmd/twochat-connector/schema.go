@@ -14,8 +14,8 @@ const aboutSchema = `
 Prints a schema, for readers of what the connector writes and for editors: schema
 event, schema row, schema config or schema asyncapi.
 
-    event     a CloudEvent of the connector: a message, a checkpoint, a reject or
-              an erasure (JSON Schema 2020-12)
+    event     a CloudEvent of the connector: a message, a checkpoint, a reject
+              or an erasure (JSON Schema 2020-12)
     row       the data of an event with events.data: row (JSON Schema 2020-12)
     config    the configuration file (JSON Schema 2020-12)
     asyncapi  the channels and their contents (AsyncAPI 3): those of the

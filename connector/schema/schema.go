@@ -29,7 +29,9 @@ func Event() map[string]any {
 	return object{
 		"$schema": dialect, "$id": EventID, "title": "An event of twochat-connector",
 		"oneOf": []any{
-			object{"$ref": "#/$defs/message"}, object{"$ref": "#/$defs/checkpoint"}, object{"$ref": "#/$defs/reject"},
+			object{"$ref": "#/$defs/message"},
+			object{"$ref": "#/$defs/checkpoint"},
+			object{"$ref": "#/$defs/reject"},
 			object{"$ref": "#/$defs/erasure"},
 		},
 		"$defs": Parts("#/$defs/"),
