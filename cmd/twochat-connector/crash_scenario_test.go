@@ -251,10 +251,9 @@ func (f *follower) stop(t *testing.T) [][]byte {
 	return f.events
 }
 
-// historyResident limits the connector's resident memory while it delivers a long history. It took 44 to 46 MiB since
-// pages are read two batches ahead, which is above the target of 40 MB; and a tenth more is allowed for a machine on
-// which garbage is collected late.
-const historyResident = 50 << 20
+// historyResident limits the connector's resident memory while it delivers a long history. It takes 42 to 43 MiB, which
+// is above the target of 40 MB; and some more is allowed for a machine on which garbage is collected late.
+const historyResident = 46 << 20
 
 // Reading a long history from the beginning takes bounded memory, and delivers all of it.
 func historyMemory(t *testing.T, b binaries) {
