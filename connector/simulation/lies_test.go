@@ -26,6 +26,9 @@ func (w *world) time() time.Time { return epoch.Add(time.Duration(w.now) * time.
 // answer is the page as the API shows it now. Before the log holds ground, by which a list is recognised, it lies only
 // about its end.
 func (w *world) answer(number int) connector.Page {
+	if number > 0 && number == w.cfg.gap {
+		return w.hidden(number)
+	}
 	if w.quiet || len(w.cfg.lie) == 0 {
 		return w.slice(number)
 	}
@@ -69,4 +72,13 @@ func (w *world) answer(number int) connector.Page {
 	page := w.slice(shown)
 	page.Number = number
 	return page
+}
+
+// hidden is a page that is empty for good. What it would show may come late, once the list has moved.
+func (w *world) hidden(number int) connector.Page {
+	from := min(number*w.cfg.page, len(w.list))
+	for _, n := range w.list[from:min(from+w.cfg.page, len(w.list))] {
+		w.items[n].late = true
+	}
+	return connector.Page{Number: number, Fingerprint: "p", Received: w.time()}
 }

@@ -27,6 +27,7 @@ type settings struct {
 	sweep, sweepPages, polls, replicas int
 	begin                              string // now, beginning, since
 	unguarded                          bool   // a mutation: the log takes commits from anybody
+	gap                                int    // a page that is empty for good; 0: none
 }
 
 func pick[T any](r *rand.Rand, values ...T) T { return values[r.IntN(len(values))] }
@@ -69,6 +70,13 @@ func accepting(r *rand.Rand) settings {
 		pick(r, "now", "beginning", "since"), 400
 	s.crash, s.deletes, s.memory, s.polls = pick(r, .003, .01), pick(r, 0, .01), pick(r, 300, 600), 600
 	s.runs = pick(r, 0, .003)
+	return s
+}
+
+// gaps draws a plain world with a page that stays empty for good in the midst of its list.
+func gaps(r *rand.Rand) settings {
+	s := plain(r)
+	s.gap, s.history, s.begin = r.IntN(40)+1, pick(r, 90, 600), pick(r, "beginning", "since")
 	return s
 }
 

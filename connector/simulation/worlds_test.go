@@ -37,6 +37,7 @@ func TestWorlds(t *testing.T) {
 		{"accepting", accepting, false},
 		{"hard", hard, false},
 		{"lying", lying, false},
+		{"gaps", gaps, false},
 	} {
 		t.Run(kind.name, func(t *testing.T) {
 			sum := many(t, kind.draw, kind.safe)
