@@ -73,6 +73,11 @@ func TestBinary(t *testing.T) {
 		t.Parallel()
 		replayKilled(t, b.connector, newNATSPlace(t, b.nats, ""))
 	})
+	t.Run("restore/fake kafka", func(t *testing.T) {
+		t.Parallel()
+		p := newFakeKafkaPlace(t)
+		restoreKilled(t, b.connector, p, p.addresses())
+	})
 	t.Run("accept history", func(t *testing.T) {
 		t.Parallel()
 		acceptHistory(t, b)
@@ -97,6 +102,10 @@ func TestBinary(t *testing.T) {
 				lied(t, b, newKafkaCluster(t, jars, brokers), crashing{slow: true})
 			})
 		}
+		t.Run("restore/kafka", func(t *testing.T) {
+			p := newKafkaPlace(t, jars)
+			restoreKilled(t, b.connector, p, p.addresses())
+		})
 		t.Run("backfill/kafka", func(t *testing.T) { backfillBeside(t, b.connector, newKafkaPlace(t, jars)) })
 	} else {
 		fmt.Printf("%s: no Kafka, as %s is not set: a version such as 4.1.0 starts one\n", t.Name(), kafkaVariable)

@@ -70,7 +70,8 @@ var mayImport = map[string][]string{
 	},
 	"cmd/twochat-connector/audit": {
 		"cmd/twochat-connector/backfill", "cmd/twochat-connector/cli", "cmd/twochat-connector/pipeline",
-		"cmd/twochat-connector/restore", "cmd/twochat-connector/text", "config", "connector", "connector/history", "connector/reader", "sinks",
+		"cmd/twochat-connector/restore", "cmd/twochat-connector/text", "config", "connector",
+		"connector/history", "connector/reader", "sinks",
 	},
 	"cmd/twochat-connector/restore": {
 		"cmd/twochat-connector/admin", "cmd/twochat-connector/cli", "cmd/twochat-connector/pipeline", "config", "connector",

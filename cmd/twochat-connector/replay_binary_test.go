@@ -28,7 +28,9 @@ func replayKilled(t *testing.T, binary string, p *natsPlace) {
 		t.Fatal("the history does not come")
 	}
 	r.terminate(t, 0)
-	quarantineMany(t, p, connector.Stream{
+	jetstream := *sinks.Defaults().JetStream
+	jetstream.URL = p.url()
+	quarantineMany(t, sinks.Config{JetStream: &jetstream}, connector.Stream{
 		Name: name, Number: r.numbers[0], SourceKey: connector.SourceKey(r.url, r.numbers[0], ""),
 	}, aside)
 
@@ -88,12 +90,10 @@ func replayKilled(t *testing.T, binary string, p *natsPlace) {
 }
 
 // quarantineMany puts that many items into a stream's quarantine.
-func quarantineMany(t *testing.T, p *natsPlace, stream connector.Stream, count int) {
+func quarantineMany(t *testing.T, c sinks.Config, stream connector.Stream, count int) {
 	t.Helper()
-	c := *sinks.Defaults().JetStream
-	c.URL = p.url()
 	const prefix = "co.2chat.whatsapp"
-	sink, err := sinks.Open(sinks.Config{JetStream: &c}, connector.Encoding{TypePrefix: prefix}, cli.QuietLogger())
+	sink, err := sinks.Open(c, connector.Encoding{TypePrefix: prefix}, cli.QuietLogger())
 	if err != nil {
 		t.Fatal(err)
 	}
