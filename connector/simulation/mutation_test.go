@@ -66,7 +66,7 @@ var mutations = []struct {
 	{
 		"an empty page ends the list at once", "reader/list_state.go",
 		`if page, err = l.source.read(ctx, number, ""); err != nil || number == 0 || len(page.Messages) > 0 {`,
-		`if page, err = l.source.read(ctx, number, ""); true {`, "lying", "100", false,
+		`if page, err = l.source.read(ctx, number, ""); true {`, "gaps", "40", false,
 	},
 	{
 		"an end without ground is believed at once", "reader/list_state.go", "return s.Checks >= rules.Checks",
