@@ -21,6 +21,7 @@ var mayImport = map[string][]string{
 	"connector/reader":              {"connector"},
 	"connector/history":             {"connector", "connector/reader"},
 	"connector/poller":              {"connector", "connector/quota", "connector/reader"},
+	"connector/fleet":               {"connector"},
 	"connector/quota":               {"connector"},
 	"connector/connectortest":       {"connector"},
 	"connector/schema":              {"connector", "connector/twochat"},
@@ -56,7 +57,7 @@ var mayImport = map[string][]string{
 	"cmd/twochat-connector/cli":     {"cmd/twochat-connector/text", "config", "connector"},
 	"cmd/twochat-connector/clitest": {"connector", "sinks", "sinks/sinktest"},
 	"cmd/twochat-connector/pipeline": {
-		"cmd/twochat-connector/cli", "cmd/twochat-connector/text", "config", "connector", "connector/poller",
+		"cmd/twochat-connector/cli", "cmd/twochat-connector/text", "config", "connector", "connector/fleet", "connector/poller",
 		"connector/quota", "connector/reader", "connector/twochat", "sinks",
 	},
 	"cmd/twochat-connector/admin": {
