@@ -1,6 +1,9 @@
 package fleet
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Member is a replica that takes part.
 type Member struct {
@@ -37,3 +40,8 @@ func (v View) Owner(stream string) string {
 
 // Owns reports whether the replica reads a stream itself.
 func (v View) Owns(stream string) bool { return v.Self != "" && v.Owner(stream) == v.Self }
+
+// sameMembers reports whether two views count on the same members.
+func (v View) sameMembers(w View) bool {
+	return slices.EqualFunc(v.Members, w.Members, func(a, b Member) bool { return a.ID == b.ID })
+}

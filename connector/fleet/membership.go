@@ -1,0 +1,164 @@
+package fleet
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// membership decides on whom a replica counts, from what it announced, listed and heard. Every time that it is given
+// has a monotonic clock, and later calls have later times.
+type membership struct {
+	self string
+	// acknowledged is when the newest announcement that the board acknowledged began. The others count on this replica
+	// for at least Lifetime from then on.
+	acknowledged time.Time
+	// joined is when the board acknowledged the first announcement, or the first one after an absence.
+	joined time.Time
+	phase  phase
+	// returns says that this replica was absent, so that the others may be absent as well and come back within a round.
+	returns bool
+	// since is when this replica began to count on itself.
+	since  time.Time
+	others map[string]*other
+	// doubted are members that are gone although a list may still show them, and until when that says nothing.
+	doubted map[string]time.Time
+}
+
+// phase is how far a replica is in taking part.
+type phase int
+
+const (
+	unknown phase = iota // it does not know yet who is there
+	waiting              // others are there, which have to notice it first
+	taking               // it owns its share
+)
+
+// other is a member that is not this replica.
+type other struct {
+	since time.Time
+	heard time.Time // when it was last heard; zero if it was only listed
+}
+
+func newMembership(self string) *membership {
+	return &membership{self: self, others: map[string]*other{}, doubted: map[string]time.Time{}}
+}
+
+// absent reports whether the others may have stopped counting on this replica, as far as it knows.
+func (m *membership) absent(now time.Time) bool { return now.Sub(m.acknowledged) >= Lifetime }
+
+// announced records that the board acknowledged an announcement, which began at that time.
+func (m *membership) announced(begun, now time.Time) {
+	if now.Sub(begun) >= Lifetime {
+		return // the process was stopped meanwhile, so nothing is known about how old the announcement is
+	}
+	if m.absent(now) {
+		m.returns = !m.acknowledged.IsZero()
+		m.joined = now
+	}
+	m.acknowledged = begun
+}
+
+// heard records that a member announced itself, or left. It reports whether this replica has to announce itself again,
+// because another one took it for a ghost.
+func (m *membership) heard(id string, leaves bool, now time.Time) (again bool) {
+	switch {
+	case id == m.self:
+		return leaves
+	case !leaves:
+		delete(m.doubted, id)
+		m.add(id, now).heard = now
+	case m.absent(now): // the others do not count on this replica any more, so it takes nothing over
+		if o := m.others[id]; o != nil {
+			o.heard = time.Time{}
+		}
+	default:
+		delete(m.others, id)
+		m.doubted[id] = now.Add(Lifetime)
+	}
+	return false
+}
+
+func (m *membership) add(id string, now time.Time) *other {
+	if m.others[id] == nil {
+		m.others[id] = &other{since: now}
+	}
+	return m.others[id]
+}
+
+// listed records a list that began after the last announcement was acknowledged. It returns the ghosts: members with
+// this replica's label that can only be its predecessors, to be withdrawn.
+func (m *membership) listed(ids []string, now time.Time) (ghosts []string) {
+	if m.absent(now) {
+		return nil // it cannot write, and keeps the view it has
+	}
+	if m.returns && m.phase == taking && (len(m.others) > 0 || m.finds(ids)) {
+		m.phase = unknown
+	}
+	for id, o := range m.others {
+		if !slices.Contains(ids, id) && now.Sub(o.heard) >= Lifetime {
+			delete(m.others, id)
+		}
+	}
+	for _, id := range ids {
+		if _, known := m.others[id]; known || id == m.self {
+			continue
+		}
+		until, doubted := m.doubted[id]
+		if !doubted && labelOf(id) != "" && labelOf(id) == labelOf(m.self) {
+			until, doubted = now.Add(Lifetime+Round), true
+			m.doubted[id] = until
+			ghosts = append(ghosts, id)
+		}
+		if !doubted || now.After(until) {
+			m.add(id, now)
+		}
+	}
+	for id, until := range m.doubted {
+		if now.After(until) && !slices.Contains(ids, id) {
+			delete(m.doubted, id)
+		}
+	}
+	if m.phase == unknown {
+		m.phase = waiting
+		if len(m.others) == 0 && !m.returns {
+			m.take(now)
+		}
+	}
+	m.returns = false
+	m.tick(now)
+	return ghosts
+}
+
+// finds reports whether a list shows anyone but this replica.
+func (m *membership) finds(ids []string) bool {
+	return slices.ContainsFunc(ids, func(id string) bool { return id != m.self })
+}
+
+// due is how long it takes until tick has something to do, and whether it will.
+func (m *membership) due(now time.Time) (time.Duration, bool) {
+	left := m.joined.Add(Round).Sub(now)
+	return left, m.phase == waiting && left > 0
+}
+
+// tick ends the wait of a newcomer once the others have had a round to notice it.
+func (m *membership) tick(now time.Time) {
+	if m.phase == waiting && !m.absent(now) && now.Sub(m.joined) >= Round {
+		m.take(now)
+	}
+}
+
+func (m *membership) take(now time.Time) { m.phase, m.since = taking, now }
+
+// view is on whom the replica counts, and whether it knows that yet.
+func (m *membership) view() (view View, known bool) {
+	if m.phase != taking {
+		return View{Self: m.self}, m.phase == waiting
+	}
+	members := []Member{{ID: m.self, Since: m.since}}
+	for id, o := range m.others {
+		members = append(members, Member{ID: id, Since: o.since})
+	}
+	slices.SortFunc(members, func(a, b Member) int { return strings.Compare(a.ID, b.ID) })
+	return View{Self: m.self, Members: members}, true
+}
