@@ -97,6 +97,9 @@ func (c Config) Chosen() []string {
 	return chosen
 }
 
+// Shared reports whether several processes can write to the chosen sink at the same time, each its own streams.
+func (c Config) Shared() bool { return c.JetStream != nil || c.Kafka != nil }
+
 // Address is where the chosen sink is, without credentials and options: a server's URL, brokers, a file.
 func (c Config) Address() string {
 	for _, section := range reflect.ValueOf(c).Fields() {

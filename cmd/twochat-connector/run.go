@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -78,6 +81,17 @@ func about(errs []error, thing string) bool {
 	return false
 }
 
+// place is where this process runs, so that no other can at the same time: the host's name and the port of the admin
+// server. It is empty if that is not known.
+func place(adminURL string) string {
+	host, err := os.Hostname()
+	at, wrong := url.Parse(adminURL)
+	if err != nil || wrong != nil || at.Port() == "" {
+		return ""
+	}
+	return net.JoinHostPort(host, at.Port())
+}
+
 // connect runs the pipeline of a configuration until the context ends.
 func connect(ctx context.Context, c *config.Config, r *reloader) error {
 	logger := r.logger
@@ -99,7 +113,7 @@ func connect(ctx context.Context, c *config.Config, r *reloader) error {
 	tracing, endTraces := startTraces(c, r.program.Env, logger)
 	pipe := pipeline.New(pipeline.Parts{
 		Config: c, Sink: sink, Sources: set.sources, Registry: registry, Logger: logger, Overrides: *r.overrides,
-		Tracing: tracing,
+		Tracing: tracing, Label: place(set.server.URL()),
 	})
 	set.server.Namespace = r.program.Namespace()
 	set.server.Serve(admin.Handler(registry, tracing != nil, func() pipeline.Report {

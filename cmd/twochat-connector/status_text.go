@@ -202,6 +202,7 @@ func (t statusText) rest(out *strings.Builder) {
 	if !r.Sink.LastCommit.IsZero() {
 		label("", fmt.Sprintf("last commit %s, it took %s", text.Ago(r.Sink.LastCommit, t.now), text.Took(r.Sink.Took)))
 	}
+	label("replicas", r.Replicas.Text())
 	if hours := r.MessagesPerHour; len(hours) > 0 {
 		label("last day", text.Sparkline(hours)+"  "+text.HoursText(hours, r.Started, t.now))
 	} else {

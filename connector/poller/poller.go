@@ -15,7 +15,7 @@ import (
 )
 
 // Config is what a Poller is made of. All fields but SweepEvery, MemoryGate, Pace, CallBudget, Ready, CheckWritable,
-// Tracer and Changes are required.
+// StandDown, Tracer and Changes are required.
 type Config struct {
 	Pages   connector.Pages
 	Log     connector.Log
@@ -42,6 +42,9 @@ type Config struct {
 	// CheckWritable checks, at little cost, whether the sink in its current settings may be written to; nil checks
 	// nothing. Only a *Refusal in its answer counts; a commit finds out anything else.
 	CheckWritable func(ctx context.Context) error
+	// StandDown is how long after the last commit of another owner a fenced stream waits at least before it is taken over
+	// again; 0 stands for five polls, and nil for 0 always. owner is the other's Claim.Instance.
+	StandDown func(owner string) time.Duration
 	// Tracer follows the steps for traces; nil if there are none.
 	Tracer  Tracer
 	Metrics *Metrics
@@ -69,6 +72,7 @@ type Poller struct {
 	record   statusRecord
 	schedule schedule
 	adjusted chan struct{} // holds a token while the intervals have changed and Run has not yet noticed
+	relieved chan struct{} // holds a token while another owner may have gone and standDown has not yet noticed
 
 	trace     string       // of the step in progress; empty if there is none
 	urgency   atomic.Int32 // an Urgency; pages are read in parallel
@@ -81,7 +85,10 @@ type Poller struct {
 // New returns a poller. Run starts it.
 func New(c Config) *Poller {
 	stream := c.Reading.Stream.Name
-	p := &Poller{config: c, queue: newQueue(), slot: &slot{gate: c.MemoryGate}, adjusted: make(chan struct{}, 1)}
+	p := &Poller{
+		config: c, queue: newQueue(), slot: &slot{gate: c.MemoryGate},
+		adjusted: make(chan struct{}, 1), relieved: make(chan struct{}, 1),
+	}
 	p.retrier = newRetrier(p)
 	reading := c.Reading
 	reading.Retry, reading.MemoryLimit, reading.Admit = p.retrier, p.slot, p.admit

@@ -18,11 +18,15 @@ const ownSightings = 2
 const doubledFences = 5
 
 // standDown waits until the other owner has not committed for as long as five polls would take it, at intervals that
-// grow like its own, or until the log shows twice that nobody else has taken it. Meanwhile it requests nothing from
-// 2Chat. An instance that is fenced again without having committed anything waits twice as long each time. Otherwise
+// grow like its own, or as long as Config.StandDown says, or until the log shows twice that nobody else has taken it, or
+// until EndStandby. Meanwhile it requests nothing from 2Chat. An instance that is fenced again without having committed anything waits twice as long each time. Otherwise
 // two instances could take the stream from each other forever, as what one does between two commits, such as searching
 // a long list, may take longer than the other waits.
 func (p *Poller) standDown(ctx context.Context) time.Duration {
+	select {
+	case <-p.relieved: // meant for a standby before this one
+	default:
+	}
 	p.record.mu.Lock()
 	p.record.status.Fenced++
 	p.record.mu.Unlock()
@@ -30,13 +34,17 @@ func (p *Poller) standDown(ctx context.Context) time.Duration {
 	quiet, own := time.Now(), 0
 	factor := time.Duration(1) << min(p.fruitless, doubledFences)
 	p.fruitless++
-	for {
-		until := quiet.Add(factor * p.schedule.standDownTime())
+	for first := true; ; first = false {
+		until := quiet.Add(factor * p.standDownTime(last.Owner))
 		p.record.noteUntil(StateStandby, connector.ErrFenced, until)
 		if !time.Now().Before(until) {
 			return 0
 		}
-		if connector.Sleep(ctx, jitter(p.schedule.paced(p.schedule.shortest()))) != nil {
+		wait := min(jitter(p.schedule.paced(p.schedule.shortest())), time.Until(until))
+		if first && p.config.StandDown != nil {
+			wait = 0 // how long to wait depends on who it is
+		}
+		if !p.standBy(ctx, wait) {
 			return 0
 		}
 		checkpoint, found, err := p.config.Log.Peek(ctx)
@@ -53,6 +61,42 @@ func (p *Poller) standDown(ctx context.Context) time.Duration {
 		if !sameCommit(&checkpoint, &last) {
 			last, quiet = checkpoint, time.Now()
 		}
+	}
+}
+
+// standBy waits for that long. It returns false if the context ended, or if the stream is to be taken over at once.
+func (p *Poller) standBy(ctx context.Context, wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-p.relieved:
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// standDownTime is how long the other owner may be without a commit; "" is one that is not known yet.
+func (p *Poller) standDownTime(owner string) time.Duration {
+	if p.config.StandDown != nil && owner != "" {
+		if of := p.config.StandDown(owner); of > 0 {
+			return of
+		}
+	}
+	return p.schedule.standDownTime()
+}
+
+// EndStandby takes the stream over at once if it stands down now: the other owner may have gone. It does nothing
+// otherwise. It is safe for concurrent use.
+func (p *Poller) EndStandby() {
+	if p.record.now().State != StateStandby {
+		return
+	}
+	select {
+	case p.relieved <- struct{}{}:
+	default:
 	}
 }
 

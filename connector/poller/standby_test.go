@@ -156,3 +156,56 @@ func TestPoller_WhoWasFencedStandsDown(t *testing.T) {
 		s.stop()
 	})
 }
+
+// A replica that shares the streams with the other owner waits only until it would know that the other has gone, or until
+// somebody tells it. Of an owner that it does not know it waits for five polls.
+func TestPoller_StandDownOfAMate(t *testing.T) {
+	const ofMate = 10 * time.Second
+	for _, c := range []struct {
+		name, owner string
+		told        bool
+		from, to    time.Duration
+	}{
+		{"a mate", "mate", false, ofMate, ofMate + 2*shortest},
+		{"a mate, and told", "mate", true, 3 * time.Second, 4 * time.Second},
+		{"somebody else", "stranger", false, 2 * time.Minute, 4 * time.Minute},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newPollerFixture(t, func(_ *pollerFixture, config *Config) {
+					config.StandDown = func(owner string) time.Duration {
+						if owner == "mate" {
+							return ofMate
+						}
+						return 0
+					}
+				}, connectortest.Newest(3, 1)...)
+				pass(2 * time.Minute)
+				fenced := time.Now()
+				s.log.Mu.Lock()
+				s.log.Twin = func() connector.Checkpoint { return connector.Checkpoint{Owner: c.owner, Written: fenced} }
+				s.log.Answer = func(context.Context, []connector.Event) (bool, error) { return false, connector.ErrFenced }
+				s.log.Mu.Unlock()
+				s.add(4, 4)
+				for s.poller.Status().State != StateStandby {
+					pass(100 * time.Millisecond)
+				}
+				began := time.Now()
+				s.log.Mu.Lock()
+				s.log.Answer = nil
+				s.log.Mu.Unlock()
+				pass(3 * time.Second)
+				if c.told {
+					s.poller.EndStandby()
+				}
+				for acquired := 1; acquired < 2; acquired, _, _ = s.log.Counts() {
+					pass(100 * time.Millisecond)
+				}
+				if took := time.Since(began); took < c.from || took > c.to {
+					t.Errorf("it came back after %s, want %s to %s", took, c.from, c.to)
+				}
+				s.stop()
+			})
+		})
+	}
+}

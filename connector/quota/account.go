@@ -3,6 +3,7 @@ package quota
 import (
 	"context"
 	"log/slog"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -38,6 +39,7 @@ type Account struct {
 	reader     *AccountReader
 	streams    atomic.Int64  // that share it
 	sweepEvery atomic.Int64  // the wanted interval between two sweeps
+	part       atomic.Uint64 // of the rate limit that this process may use, as the bits of a float64
 	calls      atomic.Int64  // made so far
 	inFlight   atomic.Int64  // of these, calls for pages whose answer has not come yet
 	doubted    atomic.Bool   // another reading was requested since the account's pages became unreadable
@@ -48,6 +50,7 @@ type Account struct {
 // NewAccount returns an account about which nothing is known yet. It does no I/O.
 func NewAccount(c AccountConfig) *Account {
 	a := &Account{doubts: make(chan struct{}, 1)}
+	a.part.Store(math.Float64bits(1))
 	a.share(c)
 	a.Budget = NewBudget(BudgetConfig{
 		Monthly: c.MonthlyCredits, Streams: c.Streams, Interval: c.MinInterval, Stop: c.StopWhenSpent,
@@ -57,7 +60,7 @@ func NewAccount(c AccountConfig) *Account {
 		Client: c.Client, RequestsPerMinute: c.RequestsPerMinute, Budget: a.Budget, Count: func() { a.calls.Add(1) },
 		Logger: c.Logger,
 	})
-	a.Limiter = NewLimiter(float64(a.RequestsPerMinute()))
+	a.Limiter = NewLimiter(a.rate())
 	return a
 }
 
@@ -67,7 +70,7 @@ func (a *Account) Adjust(c AccountConfig) {
 	_, before := a.Stopped()
 	a.share(c)
 	a.reader.SetRequestsPerMinute(c.RequestsPerMinute)
-	a.Limiter.SetRate(float64(a.RequestsPerMinute()))
+	a.Limiter.SetRate(a.rate())
 	adjustBudget(a.Budget, c)
 	if _, after := a.Stopped(); before != nil && after == nil {
 		a.wake() // it waits for the next month
@@ -80,7 +83,20 @@ func (a *Account) share(c AccountConfig) {
 	a.sweepEvery.Store(int64(c.SweepEvery))
 }
 
-// RequestsPerMinute is the rate in force.
+// SetPart says which part of the rate limit this process may use: more than 0, and at most 1, which it is at first.
+// Other processes use the rest. Intervals and budget stay as they are: both follow from all streams of the account.
+func (a *Account) SetPart(part float64) {
+	a.part.Store(math.Float64bits(part))
+	a.Limiter.SetRate(a.rate())
+}
+
+// Part is the part of the rate limit that this process may use.
+func (a *Account) Part() float64 { return math.Float64frombits(a.part.Load()) }
+
+// rate is how many requests a minute this process may make.
+func (a *Account) rate() float64 { return float64(a.RequestsPerMinute()) * a.Part() }
+
+// RequestsPerMinute is the rate in force, for all processes that use the account.
 func (a *Account) RequestsPerMinute() int64 { return a.reader.RequestsPerMinute() }
 
 // Status returns what is known about the account.
@@ -156,7 +172,7 @@ func (a *Account) whilePaid(ctx context.Context) error {
 // read reads the account once, follows its limit, and reports whether it got an answer.
 func (a *Account) read(ctx context.Context) bool {
 	answered := a.reader.Read(ctx)
-	a.Limiter.SetRate(float64(a.RequestsPerMinute()))
+	a.Limiter.SetRate(a.rate())
 	return answered
 }
 

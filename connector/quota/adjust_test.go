@@ -58,3 +58,28 @@ func TestAccount_Adjust(t *testing.T) {
 		<-watched
 	})
 }
+
+// A process that shares the account with others keeps to its part of the rate, also after the account was read again.
+func TestAccount_SetPart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := NewAccount(AccountConfig{
+			Client: steadyClient{connector.AccountInfo{Usage: 6, MaxUsage: 100_000, RequestsPerMinute: 60}}, Streams: 3,
+			MinInterval: time.Second, MonthlyCredits: 1e9, Logger: slog.New(slog.DiscardHandler),
+		})
+		a.SetPart(0.25)
+		a.Begin(t.Context())
+		pace := a.Pace(time.Millisecond)
+		begin := time.Now()
+		for range 6 {
+			if err := a.Limiter.Wait(t.Context(), Live); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(begin); took < 20*time.Second || took > 22*time.Second {
+			t.Errorf("6 requests at a quarter of 60 a minute took %s, want five gaps of 4s", took)
+		}
+		if want := 3 * time.Second; pace != want {
+			t.Errorf("three streams are read every %s at 60 a minute, want %s whoever reads them", pace, want)
+		}
+	})
+}

@@ -17,7 +17,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
-// Parts are the parts of a pipeline. All fields except Overrides and Tracing are required.
+// Parts are the parts of a pipeline. All fields except Overrides, Tracing and Label are required.
 type Parts struct {
 	Config *config.Config
 	Sink   sinks.Sink
@@ -27,6 +27,9 @@ type Parts struct {
 	Logger    *slog.Logger
 	Overrides Overrides
 	Tracing   Tracing // nil: there are no traces
+	// Label names the place where the program runs, and that only one process at a time can have: the host's name and the
+	// port of the admin server. It is empty if there is no such place.
+	Label string
 }
 
 // Tracing follows a pipeline for traces.
@@ -57,6 +60,10 @@ type Pipeline struct {
 	work  sync.WaitGroup // of the accounts
 	begun chan struct{}  // closed when the streams have begun
 
+	replicas  *replicas // that share the streams; nil if the sink is for one process
+	arranging sync.Mutex
+	fresh     map[string]connector.Claim // of the start, for streams that have not begun yet
+
 	mu       sync.Mutex
 	accounts []*accountWorker
 }
@@ -68,11 +75,19 @@ func New(p Parts) *Pipeline {
 	l.watchdog = newWatchdog(l.started)
 	l.Configuration.Set(Configuration{Loaded: l.started.UTC()})
 	p.Registry.MustRegister(ConfigurationMetrics(l.Configuration.Current)...)
+	p.Registry.MustRegister(l.replicaMetrics()...)
 	l.life, l.begun = &lifetime{over: make(chan struct{})}, make(chan struct{})
+	l.replicas, l.fresh = newReplicas(p, l.Instance), map[string]connector.Claim{}
 	for _, source := range p.Sources {
 		claims := ClaimsOf(source.Config, source.Privacy, l.Instance, p.Overrides)
 		a := l.newAccount(source)
-		a.workers = l.newStreams(a, claims, startWithin(p.Config), p.Overrides.AcceptHistory)
+		if l.replicas == nil {
+			a.workers = l.newStreams(a, claims, startWithin(p.Config), p.Overrides.AcceptHistory)
+		} else {
+			for _, claim := range claims {
+				l.fresh[claim.Stream.Name] = claim
+			}
+		}
 		l.accounts = append(l.accounts, a)
 		l.Claims = append(l.Claims, claims...)
 	}
@@ -114,8 +129,10 @@ func (l *Pipeline) Run(ctx context.Context) error {
 		l.work.Go(func() { a.run(ctx, l.life) })
 	}
 	close(l.begun)
+	stopAttending := l.attend(ctx)
 	l.life.end()
 	<-l.life.over
+	stopAttending()
 	l.work.Wait()
 	return l.refused()
 }
@@ -129,7 +146,7 @@ func (l *Pipeline) refused() error {
 			all = append(all, refusal)
 		}
 	}
-	if len(all) < len(workers) {
+	if len(all) < len(workers) || len(all) == 0 {
 		return nil
 	}
 	return all

@@ -20,14 +20,15 @@ var errEnding = errors.New("the program is ending")
 // Reload takes over the streams, accounts, intervals and limits of another configuration; what a running instance cannot
 // take over, config.NeedsRestart says. A stream that stays is neither given up nor acquired anew, and its walk goes on. One
 // that is gone finishes its commit and gives up its place in the sink; a new one begins as at a start of the program, and
-// so does one that was refused. If the error is not nil, nothing has changed. ctx is that of Run. Only one Reload may run
-// at a time.
+// so does one that was refused. If the error is not nil, nothing has changed. ctx is that of Run.
 func (l *Pipeline) Reload(ctx context.Context, next *config.Config) (Reloaded, error) {
 	select {
 	case <-l.begun:
 	case <-ctx.Done():
 		return Reloaded{}, errEnding
 	}
+	l.arranging.Lock()
+	defer l.arranging.Unlock()
 	if !l.life.begin() {
 		return Reloaded{}, errEnding
 	}
@@ -36,12 +37,21 @@ func (l *Pipeline) Reload(ctx context.Context, next *config.Config) (Reloaded, e
 	if err != nil {
 		return Reloaded{}, err
 	}
-	l.leave(plan)
-	l.join(ctx, plan)
+	l.follow(ctx, plan)
 	return Reloaded{Begun: plan.begin, Ended: len(plan.leaving), Kept: plan.kept}, nil
 }
 
-// plan is how a pipeline gets from one configuration to another.
+// follow does what is planned.
+func (l *Pipeline) follow(ctx context.Context, p *plan) {
+	l.leave(p)
+	l.join(ctx, p)
+	if l.replicas != nil {
+		l.replicas.assign(l.all())
+		l.share(p)
+	}
+}
+
+// plan is how a pipeline gets from one configuration to another, or from one share of the streams to another.
 type plan struct {
 	next     []*planned
 	leaving  []*streamWorker
@@ -78,16 +88,21 @@ func (l *Pipeline) plan(next *config.Config) (*plan, error) {
 			}
 		}
 		p.accounts = slices.DeleteFunc(p.accounts, func(a *accountWorker) bool { return a == to.was })
-		to.claims = ClaimsOf(one, to.Privacy, l.Instance, Overrides{})
 		p.next = append(p.next, to)
 	}
+	l.complete(p)
+	return p, nil
+}
+
+// complete finds out what the accounts of a plan mean for the streams.
+func (l *Pipeline) complete(p *plan) {
 	for _, to := range p.next {
+		to.claims = l.owned(to.Source)
 		p.compare(to)
 	}
 	for _, a := range p.accounts {
 		p.leaving = append(p.leaving, a.workers...)
 	}
-	return p, nil
 }
 
 // compare finds the streams of an account that stay, and those that leave it.
@@ -145,7 +160,8 @@ func (l *Pipeline) join(ctx context.Context, p *plan) {
 		for _, claim := range to.claims {
 			w := to.kept[claim.Stream.Name]
 			if w == nil {
-				w = l.newStreams(a, []connector.Claim{claim}, startWithin(to.Config), false)[0]
+				claim, accept := l.begins(claim)
+				w = l.newStreams(a, []connector.Claim{claim}, startWithin(to.Config), accept)[0]
 				begin[a] = append(begin[a], w)
 				l.life.begin() // which it may, as this change is under way
 			}

@@ -36,6 +36,8 @@ type Report struct {
 	AccountReport
 	Accounts []AccountReport `json:"accounts,omitempty"`
 	Streams  []StreamReport  `json:"streams"`
+	// Replicas are those that share the streams; nil if the sink is for one process. Streams has only those read here.
+	Replicas *ReplicasReport `json:"replicas,omitempty"`
 	// Activity is that of all streams together. Changes are the newest changes of their states, newest first.
 	poller.Activity
 	Changes []poller.Change `json:"changes,omitempty"`
@@ -99,7 +101,7 @@ func (l *Pipeline) Report(now time.Time) Report {
 	r := Report{
 		Version: cli.Version(), Instance: l.Instance, Configuration: l.Configuration.Current(),
 		Started: l.started.UTC(), Now: now.UTC(), Sink: sink,
-		Wedged: l.wedged(now), Changes: l.changes.Newest(),
+		Wedged: l.wedged(now), Changes: l.changes.Newest(), Replicas: l.replicas.report(),
 	}
 	if !sink.Checked {
 		reason := "the sink is not reached yet"
@@ -107,6 +109,9 @@ func (l *Pipeline) Report(now time.Time) Report {
 			reason += ": " + sink.Waiting + "; " + sink.Hint
 		}
 		r.NotReady = append(r.NotReady, reason)
+	}
+	if sink.Checked && r.Replicas.Waits() {
+		r.NotReady = append(r.NotReady, "the other replicas have not noticed this one yet; it reads nothing before")
 	}
 	for _, a := range l.all() {
 		of := a.report(now)

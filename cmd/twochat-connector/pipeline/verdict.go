@@ -199,6 +199,9 @@ func (r Report) well() string {
 	if !newest.IsZero() {
 		fmt.Fprintf(&said, "; the newest message is from %s", text.Ago(newest, r.Now))
 	}
+	if of := r.Replicas; of != nil && len(of.Elsewhere) > 0 {
+		fmt.Fprintf(&said, "; %s read by other replicas", text.Counted(len(of.Elsewhere), "stream"))
+	}
 	return said.String()
 }
 
@@ -225,6 +228,13 @@ func (r Report) problems() []Problem {
 	}
 	if p, found := r.quarantined(); found {
 		list = append(list, p)
+	}
+	if of := r.Replicas; of != nil && of.Cause != "" && r.Sink.Checked {
+		list = append(list, Problem{
+			Level: LevelNotice, What: "other replicas cannot be seen", Person: of.Hint != "", Cause: of.Cause,
+			Hint:    cmp.Or(of.Hint, "nothing, if the sink is down or full just now; else see what the sink says"),
+			Runbook: "TwochatConnectorReplicasUnseen", minor: of.Hint != "",
+		})
 	}
 	if c := r.Configuration; c.Refused != "" {
 		list = append(list, Problem{

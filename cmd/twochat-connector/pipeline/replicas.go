@@ -1,0 +1,226 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/fleet"
+)
+
+// replicas is what a pipeline knows of the replicas that share the streams with it. It is safe for concurrent use.
+type replicas struct {
+	self   string // the ID of this one
+	board  fleet.Board
+	group  fleet.Group
+	logger *slog.Logger
+	newest chan fleet.View // what is to be followed, if that is not done yet
+
+	mu      sync.Mutex
+	view    fleet.View        // that is followed
+	waiting bool              // no view with members was there yet
+	cause   string            // why the members cannot be seen now, and
+	hint    string            // what to do; empty if they can
+	owners  map[string]string // of all streams, by their names
+	changes int
+	growing *time.Timer // of the parts of the rate
+}
+
+// newReplicas returns nil if the sink is for one process.
+func newReplicas(p Parts, instance string) *replicas {
+	if !p.Config.Sink.Shared() {
+		return nil
+	}
+	r := &replicas{self: fleet.NewID(p.Label, instance), logger: p.Logger, newest: make(chan fleet.View, 1), waiting: true}
+	r.board, _ = p.Sink.(fleet.Board)
+	r.group, _ = p.Sink.(fleet.Group)
+	if r.board == nil && r.group == nil {
+		return nil
+	}
+	return r
+}
+
+// attend takes part among the replicas until the context ends or the returned function is called, and lets the pipeline
+// follow what that means for its streams. What it announced is withdrawn first.
+func (l *Pipeline) attend(ctx context.Context) (stop func()) {
+	r := l.replicas
+	if r == nil {
+		return func() {}
+	}
+	l.life.expect(true)
+	attending, cancel := context.WithCancel(ctx)
+	var work sync.WaitGroup
+	work.Go(func() { r.attend(attending) })
+	l.work.Go(func() {
+		for view := range r.newest {
+			l.arrange(ctx, view)
+		}
+		work.Wait()
+		r.stopGrowing()
+		l.life.expect(false)
+	})
+	return cancel
+}
+
+// attend takes part until the context ends. Where that cannot work, or does not for as long as an announcement counts,
+// this replica reads all streams, as if it were alone; if it is not, the sink's fence decides who delivers.
+func (r *replicas) attend(ctx context.Context) {
+	defer close(r.newest)
+	views, done := make(chan fleet.View), make(chan error, 1)
+	changed := func(view fleet.View) {
+		select {
+		case views <- view:
+		case <-ctx.Done():
+		}
+	}
+	go func() {
+		if r.board != nil {
+			done <- fleet.Attend(ctx, fleet.Attendance{Board: r.board, Self: r.self, Changed: changed, Failed: r.failed})
+		} else {
+			done <- fleet.AttendGroup(ctx, r.group, r.self, changed, r.failed)
+		}
+	}()
+	patience := time.NewTimer(fleet.Lifetime)
+	defer patience.Stop()
+	for {
+		select {
+		case view := <-views:
+			patience.Stop()
+			r.follow(view)
+		case <-patience.C:
+			if r.report().Cause == "" {
+				patience.Reset(fleet.Round)
+				continue
+			}
+			r.follow(fleet.Alone(r.self, time.Now()))
+		case err := <-done:
+			if err == nil {
+				return
+			}
+			r.failed(err)
+			r.follow(fleet.Alone(r.self, time.Now()))
+			<-ctx.Done()
+			return
+		}
+	}
+}
+
+// follow has a view followed, in place of one that is not followed yet.
+func (r *replicas) follow(view fleet.View) {
+	select {
+	case <-r.newest:
+	default:
+	}
+	r.newest <- view
+}
+
+// failed records why the members cannot be told apart, or that they can again, and logs each cause once.
+func (r *replicas) failed(err error) {
+	cause, hint := "", ""
+	if err != nil {
+		cause = err.Error()
+	}
+	if refusal := (*connector.Refusal)(nil); errors.As(err, &refusal) {
+		cause, hint = refusal.Thing+": "+refusal.Cause, refusal.Hint
+	}
+	r.mu.Lock()
+	news := r.cause != cause
+	r.cause, r.hint = cause, hint
+	r.mu.Unlock()
+	switch {
+	case !news:
+	case err == nil:
+		r.logger.Info("the other replicas are seen again")
+	default:
+		r.logger.Warn("other replicas cannot be seen; this one goes on with the streams that it has", "cause", cause, "hint",
+			hint)
+	}
+}
+
+// now is the view that is followed.
+func (r *replicas) now() fleet.View {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.view
+}
+
+// arrange gives up the streams that belong to others by this view, and begins those that belong to this replica.
+func (l *Pipeline) arrange(ctx context.Context, view fleet.View) {
+	l.arranging.Lock()
+	defer l.arranging.Unlock()
+	if !l.life.begin() {
+		return
+	}
+	defer l.life.end()
+	r := l.replicas
+	r.mu.Lock()
+	r.view = view
+	r.changes++
+	r.mu.Unlock()
+	p := &plan{}
+	for _, a := range l.all() {
+		p.next = append(p.next, &planned{was: a, Source: a.Source, kept: map[string]*streamWorker{}})
+	}
+	l.complete(p)
+	l.follow(ctx, p)
+	for _, to := range p.next {
+		for _, w := range to.kept {
+			w.poller.EndStandby()
+		}
+	}
+	l.life.expect(len(view.Members) != 1) // alone, it has every stream
+	r.mu.Lock()
+	r.waiting = r.waiting && len(view.Members) == 0
+	r.mu.Unlock()
+	l.Logger.Info("replicas share the streams", "replicas", len(view.Members), "streams_begun", p.begin, "streams_ended",
+		len(p.leaving), "streams_kept", p.kept)
+}
+
+// owned are the claims of the streams of an account that this replica reads.
+func (l *Pipeline) owned(of Source) []connector.Claim {
+	claims := ClaimsOf(of.Config, of.Privacy, l.Instance, Overrides{})
+	if l.replicas == nil {
+		return claims
+	}
+	view := l.replicas.now()
+	var list []connector.Claim
+	for _, claim := range claims {
+		if view.Owns(claim.Stream.Name) {
+			list = append(list, claim)
+		}
+	}
+	return list
+}
+
+// begins returns the claim with which a stream begins, and whether what is held is to be delivered: what was asked for
+// at the start counts for the streams of the start, once.
+func (l *Pipeline) begins(claim connector.Claim) (as connector.Claim, acceptHistory bool) {
+	name := claim.Stream.Name
+	if of, fresh := l.fresh[name]; fresh && of.Stream == claim.Stream {
+		delete(l.fresh, name)
+		return of, l.Overrides.AcceptHistory
+	}
+	return claim, false
+}
+
+// standDown is nil if there are no replicas.
+func (l *Pipeline) standDown() func(owner string) time.Duration {
+	if l.replicas == nil {
+		return nil
+	}
+	return l.mateTime
+}
+
+// mateTime is how long a stream that another replica has taken waits for that one's next commit: as long as a replica
+// counts that is not heard of. It is 0 for an owner that is no replica, such as a command.
+func (l *Pipeline) mateTime(owner string) time.Duration {
+	for _, m := range l.replicas.now().Members {
+		if m.Is(owner) {
+			return fleet.Lifetime
+		}
+	}
+	return 0
+}

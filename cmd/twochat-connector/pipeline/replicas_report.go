@@ -1,0 +1,147 @@
+package pipeline
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
+	"github.com/twochat-connector/twochat-connector/connector/fleet"
+)
+
+// ReplicasReport is what is known of the replicas that share the streams.
+type ReplicasReport struct {
+	// Self is the ID of this replica.
+	Self string `json:"self"`
+	// Members are all of them, by ID; none while this one waits for the others to notice it.
+	Members []MemberReport `json:"members"`
+	// Changes is how often the members have changed since the start.
+	Changes int `json:"changes"`
+	// Cause is why the members cannot be seen now; Members are the last ones seen then.
+	Cause string `json:"cause,omitempty"`
+	Hint  string `json:"hint,omitempty"`
+	// Elsewhere are the owners of the streams that others read, by stream.
+	Elsewhere map[string]string `json:"elsewhere,omitempty"`
+}
+
+// MemberReport is what is known of one replica.
+type MemberReport struct {
+	ID string `json:"id"`
+	// Since is when this replica first saw it.
+	Since time.Time `json:"since"`
+	// Streams is how many of the streams belong to it.
+	Streams int `json:"streams"`
+}
+
+// report is what is known now; nil if there is one process only.
+func (r *replicas) report() *ReplicasReport {
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	of := &ReplicasReport{
+		Self: r.self, Members: []MemberReport{}, Changes: r.changes, Cause: r.cause, Hint: r.hint, Elsewhere: map[string]string{},
+	}
+	count := map[string]int{}
+	for stream, owner := range r.owners {
+		count[owner]++
+		if owner != r.self && owner != "" {
+			of.Elsewhere[stream] = owner
+		}
+	}
+	for _, m := range r.view.Members {
+		of.Members = append(of.Members, MemberReport{m.ID, m.Since.UTC(), count[m.ID]})
+	}
+	return of
+}
+
+// assign records the owner of each stream.
+func (r *replicas) assign(accounts []*accountWorker) {
+	view, owners := r.now(), map[string]string{}
+	for _, a := range accounts {
+		for _, s := range a.Config.Streams() {
+			owners[s.Name] = view.Owner(s.Name)
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.owners = owners
+}
+
+// Waits reports whether this replica reads nothing yet, as the others have to notice it first.
+func (r *ReplicasReport) Waits() bool { return r != nil && len(r.Members) == 0 }
+
+// membersNamed is how many replicas a text names.
+const membersNamed = 5
+
+// Text describes the replicas in a sentence; empty if there is nothing to tell apart.
+func (r *ReplicasReport) Text() string {
+	switch {
+	case r == nil:
+		return ""
+	case r.Waits():
+		return "this one waits until the others have noticed it"
+	case len(r.Members) == 1:
+		return "this one reads every stream"
+	}
+	members := slices.Clone(r.Members)
+	slices.SortStableFunc(members, func(a, b MemberReport) int { // itself first
+		return compareBool(b.ID == r.Self, a.ID == r.Self)
+	})
+	var said []string
+	for _, m := range members[:min(len(members), membersNamed)] {
+		if m.ID == r.Self {
+			said = append(said, "this one reads "+text.Counted(m.Streams, "stream"))
+		} else {
+			said = append(said, fmt.Sprintf("%s %d", fleet.Name(m.ID), m.Streams))
+		}
+	}
+	if more := len(members) - membersNamed; more > 0 {
+		said = append(said, fmt.Sprintf("%d more the others", more))
+	}
+	return fmt.Sprintf("%d: %s", len(members), strings.Join(said, ", "))
+}
+
+// replicaMetrics are those of the replicas and of what they share. They exist in every sink, so that alerts hold for all.
+func (l *Pipeline) replicaMetrics() []prometheus.Collector {
+	options := func(name, help string) prometheus.Opts {
+		return prometheus.Opts{Namespace: "twochat_connector", Name: name, Help: help}
+	}
+	gauge := func(name, help string, value func() int) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts(options(name, help)), func() float64 { return float64(value()) })
+	}
+	report := func() *ReplicasReport {
+		if l.replicas == nil {
+			return &ReplicasReport{Members: make([]MemberReport, 1)}
+		}
+		return l.replicas.report()
+	}
+	return []prometheus.Collector{
+		gauge("replicas", "Replicas that share the streams, this one included; 0 while it waits for the others.",
+			func() int { return len(report().Members) }),
+		gauge("replica_streams", "Streams that this replica reads.", func() int { return len(l.workers()) }),
+		gauge("configured_streams", "Streams of the configuration, whoever reads them.", func() (n int) {
+			for _, a := range l.all() {
+				n += len(a.Config.Streams())
+			}
+			return n
+		}),
+		gauge("replicas_unseen", "1 while this replica cannot see the others, and goes on with the streams that it has.",
+			func() int {
+				if report().Cause != "" {
+					return 1
+				}
+				return 0
+			}),
+		prometheus.NewCounterFunc(
+			prometheus.CounterOpts(options("replica_changes_total", "Changes of the replicas, as this one saw them.")),
+			func() float64 { return float64(report().Changes) }),
+	}
+}
+
+// MemberName is the part of a replica's ID that a person knows: where it runs.
+func MemberName(id string) string { return fleet.Name(id) }
