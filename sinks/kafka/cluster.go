@@ -74,7 +74,7 @@ type leadership struct {
 func newCluster(config Config, topics []string) *cluster {
 	c := &cluster{
 		bootstrap: config.Brokers, topics: topics, gate: make(chan struct{}, 1), coordinators: make(map[string]int32),
-		wires: &connPool{dial: config.dialer(), mechanism: config.SASL.mechanism(), idle: make(map[string][]*brokerConn)},
+		wires: newConnPool(config, "twochat-connector"),
 	}
 	c.gate <- struct{}{}
 	return c

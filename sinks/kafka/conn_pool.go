@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"sync"
 	"time"
@@ -26,10 +27,18 @@ const idleTime = 2 * time.Minute
 type connPool struct {
 	dial      func(ctx context.Context, network, address string) (net.Conn, error)
 	mechanism sasl.Mechanism // nil for none
+	client    string         // the client id that the brokers see
 
 	mu     sync.Mutex
 	idle   map[string][]*brokerConn
 	closed bool
+}
+
+func newConnPool(config Config, client string) *connPool {
+	return &connPool{
+		dial: config.dialer(), mechanism: config.SASL.mechanism(), client: client,
+		idle: make(map[string][]*brokerConn),
+	}
 }
 
 // brokerConn is one connection.
@@ -217,7 +226,7 @@ func (w *connPool) connect(ctx context.Context, address string) (*brokerConn, er
 	if err != nil {
 		return nil, err
 	}
-	c := &brokerConn{net: conn, protocol: protocol.NewConn(&opening{Conn: conn}, "twochat-connector")}
+	c := &brokerConn{net: conn, protocol: protocol.NewConn(&opening{Conn: conn}, w.client)}
 	err = c.bounded(ctx, func() error {
 		if err := c.agree(); err != nil {
 			return err
@@ -245,13 +254,31 @@ func (c *brokerConn) agree() error {
 	c.versions = make(map[protocol.ApiKey]int16, len(known.ApiKeys))
 	for _, k := range known.ApiKeys {
 		key := protocol.ApiKey(k.ApiKey)
-		c.versions[key] = key.SelectVersion(k.MinVersion, k.MaxVersion)
+		c.versions[key] = min(key.SelectVersion(k.MinVersion, k.MaxVersion), newestSound(key))
 		if key == protocol.Metadata {
 			c.identify = k.MinVersion <= identityVersion && identityVersion <= k.MaxVersion
 		}
 	}
 	c.protocol.SetVersions(c.versions)
 	return nil
+}
+
+// newestSound is the newest version of a request that kafka-go writes and reads as Kafka does. In the requests of
+// groups, its form of the later versions is wrong, and in a heartbeat's answer the order of the fields.
+func newestSound(key protocol.ApiKey) int16 {
+	switch key {
+	case protocol.JoinGroup:
+		return 5
+	case protocol.SyncGroup:
+		return 3
+	case protocol.Heartbeat:
+		return 0
+	case protocol.LeaveGroup:
+		return 2
+	case protocol.DescribeGroups:
+		return 4
+	}
+	return math.MaxInt16
 }
 
 func (c *brokerConn) authenticate(ctx context.Context, address string, mechanism sasl.Mechanism) error {

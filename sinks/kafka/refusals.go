@@ -40,6 +40,19 @@ func (h hints) asRefusal(err error) error {
 				h.topics.events + " --resource-pattern-type prefixed"),
 		},
 		{
+			kafkago.GroupAuthorizationFailed, "group " + groupName(h.topics), "the right to take part in it is missing",
+			h.groupRight(),
+		},
+		{
+			kafkago.InconsistentGroupProtocol, "group " + groupName(h.topics), "another program takes part in it",
+			"find it with `" + h.membersCommand() + "`, and give it a group id of its own",
+		},
+		{
+			kafkago.InvalidSessionTimeout, "group " + groupName(h.topics),
+			"the brokers do not allow a session of " + usualPace().session.String(),
+			"set the brokers' group.min.session.timeout.ms to 6000, and group.max.session.timeout.ms to 1800000, as is usual",
+		},
+		{
 			kafkago.ClusterAuthorizationFailed, "sink.kafka",
 			"the cluster refuses a right that is needed to write within transactions",
 			h.aclCommand("--operation IdempotentWrite --operation DescribeConfigs --cluster"),
@@ -85,6 +98,17 @@ func errorText(err error) string {
 func (h hints) aclCommand(rest string) string {
 	return fmt.Sprintf("`kafka-acls.sh --bootstrap-server %s --add --allow-principal %s %s`", h.config.Brokers[0],
 		h.config.principal(), rest)
+}
+
+// groupRight is the command that grants the right to the groups in which replicas find each other.
+func (h hints) groupRight() string {
+	return h.aclCommand("--operation Read --operation Describe --group twochat-connector. --resource-pattern-type prefixed")
+}
+
+// membersCommand is the command that lists the members of the group.
+func (h hints) membersCommand() string {
+	return fmt.Sprintf("kafka-consumer-groups.sh --bootstrap-server %s --describe --members --group %s",
+		h.config.Brokers[0], groupName(h.topics))
 }
 
 // describeCommand is the command that shows a topic.
