@@ -118,6 +118,9 @@ func (t *attendant) report(ctx context.Context, happened func()) {
 
 func (t *attendant) hear(ctx context.Context) {
 	err := t.Board.HearMembers(ctx, func(id string, leaves bool) {
+		if !areMates(t.Self, id) {
+			return
+		}
 		t.report(ctx, func() {
 			t.again = t.membership.heard(id, leaves, time.Now()) || t.again
 		})
@@ -173,7 +176,7 @@ func (t *attendant) listed(ctx context.Context, ids []string, err error) {
 		return
 	}
 	t.troubles.set(listing, nil)
-	for _, ghost := range t.membership.listed(ids, time.Now()) {
+	for _, ghost := range t.membership.listed(mates(t.Self, ids), time.Now()) {
 		// The ghost is not counted on here, whatever becomes of this. The others do without it sooner.
 		t.calls.Go(func() {
 			_ = bounded(ctx, func(ctx context.Context) error { return t.Board.WithdrawMember(ctx, ghost) })

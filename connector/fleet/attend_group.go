@@ -17,7 +17,7 @@ func AttendGroup(ctx context.Context, group Group, self string, changed func(Vie
 			fails = false
 			failed(nil)
 		}
-		view := told.with(ids, time.Now())
+		view := told.with(mates(self, ids), time.Now())
 		if !told.sameMembers(view) {
 			told = view
 			changed(view)

@@ -38,6 +38,9 @@ func (l *Pipeline) Reload(ctx context.Context, next *config.Config) (Reloaded, e
 		return Reloaded{}, err
 	}
 	l.follow(ctx, plan)
+	if l.replicas != nil {
+		l.replicas.adopt(next)
+	}
 	return Reloaded{Begun: plan.begin, Ended: len(plan.leaving), Kept: plan.kept}, nil
 }
 

@@ -2,24 +2,31 @@ package pipeline
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/fleet"
 )
 
 // replicas is what a pipeline knows of the replicas that share the streams with it. It is safe for concurrent use.
 type replicas struct {
-	self   string // the ID of this one
-	board  fleet.Board
-	group  fleet.Group
-	logger *slog.Logger
-	newest chan fleet.View // what is to be followed, if that is not done yet
+	label, instance string
+	board           fleet.Board
+	group           fleet.Group
+	logger          *slog.Logger
+	newest          chan fleet.View // what is to be followed, if that is not done yet
+	renamed         chan struct{}   // holds a token while self has changed and attend has not yet noticed
 
 	mu      sync.Mutex
+	self    string            // the ID under which this one takes part
 	view    fleet.View        // that is followed
 	waiting bool              // no view with members was there yet
 	cause   string            // why the members cannot be seen now, and
@@ -34,7 +41,11 @@ func newReplicas(p Parts, instance string) *replicas {
 	if !p.Config.Sink.Shared() {
 		return nil
 	}
-	r := &replicas{self: fleet.NewID(p.Label, instance), logger: p.Logger, newest: make(chan fleet.View, 1), waiting: true}
+	r := &replicas{
+		label: p.Label, instance: instance, logger: p.Logger, newest: make(chan fleet.View, 1), waiting: true,
+		renamed: make(chan struct{}, 1),
+	}
+	r.self = r.id(p.Config)
 	r.board, _ = p.Sink.(fleet.Board)
 	r.group, _ = p.Sink.(fleet.Group)
 	if r.board == nil && r.group == nil {
@@ -65,10 +76,62 @@ func (l *Pipeline) attend(ctx context.Context) (stop func()) {
 	return cancel
 }
 
-// attend takes part until the context ends. Where that cannot work, or does not for as long as an announcement counts,
-// this replica reads all streams, as if it were alone; if it is not, the sink's fence decides who delivers.
+// id is the ID of this replica with a configuration. Replicas form a fleet if they read the same streams: a replica
+// cannot leave a stream to another one that does not know it. Where fleets have a stream in common, for example while a
+// changed configuration is rolled out, the sink's fence decides who delivers.
+func (r *replicas) id(c *config.Config) string {
+	var names []string
+	for _, one := range c.ByAccount() {
+		for _, s := range one.Streams() {
+			names = append(names, s.Name)
+		}
+	}
+	slices.Sort(names)
+	sum := sha256.Sum256([]byte(strings.Join(names, "\x00")))
+	return fleet.NewID(hex.EncodeToString(sum[:6]), r.label, r.instance)
+}
+
+// current is the ID under which this replica takes part.
+func (r *replicas) current() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.self
+}
+
+// adopt makes this replica one of those with another configuration.
+func (r *replicas) adopt(c *config.Config) {
+	id := r.id(c)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.self == id {
+		return
+	}
+	r.self = id
+	select {
+	case r.renamed <- struct{}{}:
+	default:
+	}
+}
+
+// attend takes part until the context ends.
 func (r *replicas) attend(ctx context.Context) {
 	defer close(r.newest)
+	for ctx.Err() == nil {
+		life, end := context.WithCancel(ctx)
+		var work sync.WaitGroup
+		work.Go(func() { r.attendAs(life, r.current()) })
+		select {
+		case <-r.renamed:
+		case <-ctx.Done():
+		}
+		end()
+		work.Wait()
+	}
+}
+
+// attendAs takes part under an ID until the context ends. Where that cannot work, or does not for as long as an
+// announcement counts, this replica reads all streams, as if it were alone; if it is not, the sink's fence decides.
+func (r *replicas) attendAs(ctx context.Context, self string) {
 	views, done := make(chan fleet.View), make(chan error, 1)
 	changed := func(view fleet.View) {
 		select {
@@ -78,30 +141,34 @@ func (r *replicas) attend(ctx context.Context) {
 	}
 	go func() {
 		if r.board != nil {
-			done <- fleet.Attend(ctx, fleet.Attendance{Board: r.board, Self: r.self, Changed: changed, Failed: r.failed})
+			done <- fleet.Attend(ctx, fleet.Attendance{Board: r.board, Self: self, Changed: changed, Failed: r.failed})
 		} else {
-			done <- fleet.AttendGroup(ctx, r.group, r.self, changed, r.failed)
+			done <- fleet.AttendGroup(ctx, r.group, self, changed, r.failed)
 		}
 	}()
 	patience := time.NewTimer(fleet.Lifetime)
 	defer patience.Stop()
+	took := false
 	for {
 		select {
 		case view := <-views:
 			patience.Stop()
-			r.follow(view)
+			if len(view.Members) > 0 || took || r.report().Waits() {
+				r.follow(view) // else it goes on with what it has until the others of a new fleet have noticed it
+			}
+			took = took || len(view.Members) > 0
 		case <-patience.C:
 			if r.report().Cause == "" {
 				patience.Reset(fleet.Round)
 				continue
 			}
-			r.follow(fleet.Alone(r.self, time.Now()))
+			r.follow(fleet.Alone(self, time.Now()))
 		case err := <-done:
 			if err == nil {
 				return
 			}
 			r.failed(err)
-			r.follow(fleet.Alone(r.self, time.Now()))
+			r.follow(fleet.Alone(self, time.Now()))
 			<-ctx.Done()
 			return
 		}

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -44,12 +45,12 @@ func (r *replicas) report() *ReplicasReport {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	of := &ReplicasReport{
-		Self: r.self, Members: []MemberReport{}, Changes: r.changes, Cause: r.cause, Hint: r.hint, Elsewhere: map[string]string{},
+		Self: cmp.Or(r.view.Self, r.self), Members: []MemberReport{}, Changes: r.changes, Cause: r.cause, Hint: r.hint, Elsewhere: map[string]string{},
 	}
 	count := map[string]int{}
 	for stream, owner := range r.owners {
 		count[owner]++
-		if owner != r.self && owner != "" {
+		if owner != of.Self && owner != "" {
 			of.Elsewhere[stream] = owner
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -91,9 +90,14 @@ type replica struct {
 
 func startReplica(t *testing.T, sink sinks.Sink) *replica {
 	t.Helper()
+	return startReplicaOf(t, sink, 60)
+}
+
+func startReplicaOf(t *testing.T, sink sinks.Sink, streams int) *replica {
+	t.Helper()
 	c := config.Default()
 	c.Poll.RequestsPerMinute = 600
-	for i := range 60 {
+	for i := range streams {
 		c.TwoChat.Streams = append(c.TwoChat.Streams,
 			config.StreamConfig{Number: config.Number(fmt.Sprintf("+15550100%03d", i)), Name: fmt.Sprintf("s%d", i)})
 	}
@@ -192,7 +196,15 @@ func TestReplicas_ShareTheStreams(t *testing.T) {
 // The streams of a replica that is gone without a word are read by the others once it does not count any more.
 func TestReplicas_OneIsKilled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &board{members: map[string]time.Time{"lost.1": time.Now().Add(fleet.Lifetime)}}
+		b := &board{members: map[string]time.Time{}}
+		first := startReplica(t, newBoardSink(b))
+		lost := (&replicas{label: "lost", instance: "1"}).id(first.Config)
+		if err := first.stop(); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.AnnounceMember(t.Context(), lost); err != nil {
+			t.Fatal(err)
+		}
 		r := startReplica(t, newBoardSink(b))
 		pass(fleet.Round + time.Second)
 		if got := len(r.reads()); got < 18 || got > 42 {
@@ -239,7 +251,6 @@ func TestReplicas_Reload(t *testing.T) {
 		b := &board{members: map[string]time.Time{}}
 		first, second := startReplica(t, newBoardSink(b)), startReplica(t, newBoardSink(b))
 		pass(fleet.Lifetime)
-		before := maps.Clone(first.reads())
 		next := *first.Config
 		next.TwoChat.Streams = next.TwoChat.Streams[:30]
 		for _, r := range []*replica{first, second} {
@@ -247,18 +258,30 @@ func TestReplicas_Reload(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		one, two := first.reads(), second.reads()
-		if len(one)+len(two) != 30 {
-			t.Errorf("they read %d and %d of 30 streams", len(one), len(two))
-		}
-		for name := range one {
-			if !before[name] {
-				t.Errorf("%s has moved though the replicas are the same", name)
+		for range 20 {
+			pass(time.Second)
+			if one, two := first.reads(), second.reads(); len(one)+len(two) < 30 {
+				t.Errorf("while they become a fleet of their own they read %d and %d of 30 streams", len(one), len(two))
 			}
+		}
+		if one, two := first.reads(), second.reads(); len(one)+len(two) != 30 || len(one) == 0 || len(two) == 0 {
+			t.Errorf("as a fleet of their own they read %d and %d of 30 streams", len(one), len(two))
 		}
 		pass(fleet.Lifetime)
 		if got := first.part() + second.part(); got < 0.999 || got > 1.001 {
 			t.Errorf("together they use %v of the rate", got)
+		}
+	})
+}
+
+// Replicas that read other streams share nothing with each other.
+func TestReplicas_OfOtherStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &board{members: map[string]time.Time{}}
+		one, other := startReplicaOf(t, newBoardSink(b), 60), startReplicaOf(t, newBoardSink(b), 20)
+		pass(time.Minute)
+		if a, b := len(one.reads()), len(other.reads()); a != 60 || b != 20 {
+			t.Errorf("they read %d of 60 and %d of 20 streams", a, b)
 		}
 	})
 }
