@@ -253,6 +253,10 @@ func TestKafkaRights(t *testing.T) {
 			"transactional id twochat-connector.*: the right to write under it is missing",
 			"--operation Write --operation Describe --transactional-id twochat-connector.",
 		}},
+		"Read on group twochat-connector.": {cli.ExitFine, []string{
+			"group twochat-connector.whatsapp.messages.members: the right to take part in it is missing",
+			"--operation Read --operation Describe --group twochat-connector. --resource-pattern-type prefixed",
+		}},
 	}
 	for _, r := range rights {
 		t.Run(r.String(), func(t *testing.T) {

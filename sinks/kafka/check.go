@@ -74,6 +74,7 @@ func (s *Sink) Check(ctx context.Context, claims []connector.Claim) ([]connector
 		i.beside(ctx, v)
 	}
 	if !missing {
+		i.group(ctx)
 		for _, claim := range claims {
 			i.stream(ctx, claim, len(v.topics[s.topics.events].partitions))
 		}

@@ -16,6 +16,9 @@
 // addresses that cannot be reached, and settings that break the guarantee, also if they change while the sink is in
 // use.
 //
+// Replicas find each other in a group of the broker in which nothing is consumed: its leader only tells all members who
+// they are.
+//
 // Only the messages of segmentio/kafka-go are used. Its Writer hides retries, its readers return aborted records and
 // transaction markers as messages, and its Transport believes one broker and keeps dead connections. Therefore the
 // record batches of a transaction, reading back and the connections are implemented here.

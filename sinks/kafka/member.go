@@ -40,8 +40,8 @@ func usualPace() pace {
 
 // AttendGroup takes part, as this replica, in the group of all replicas that write to the topic, until the context
 // ends or the sink is closed. It calls present with the ids of all members, itself included, whenever the broker has
-// begun a new generation of the group. While the broker cannot be reached it only calls failed, and tries again. The
-// error is a *connector.Refusal.
+// begun a new generation of the group, and once it can be reached again. While it cannot be reached only failed is
+// called, for each attempt. The error is a *connector.Refusal; there is none once the replica has taken part.
 //
 // The group has nothing to consume. Its leader, whom the broker chooses, only tells all members who they are. It does
 // so within the broker's own protocol, so that all members of a generation see the same list.
@@ -65,8 +65,9 @@ type member struct {
 
 	name    string // among the broker's members; empty if it has none yet
 	in      membership
-	taken   bool // part in the generation
-	greeted bool // once it was in a generation, no member is its predecessor's ghost
+	ids     []string // of all members of the generation
+	taken   bool     // part in the generation
+	greeted bool     // once it was in a generation, no member is its predecessor's ghost
 }
 
 func (s *Sink) newMember(id string) *member {
@@ -76,17 +77,19 @@ func (s *Sink) newMember(id string) *member {
 func (m *member) attend(ctx context.Context, present func(ids []string), failed func(error)) error {
 	defer m.leave(ctx)
 	waits := connector.NewBackoff(100*time.Millisecond, 3*time.Second)
-	good := time.Now()
+	good, fails := time.Now(), false
 	for {
 		beating := m.taken
-		err := m.step(ctx, present)
-		var refusal *connector.Refusal
+		err := m.step(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case err == nil:
+			if !beating || fails { // it is told again after a failure, as a sign that all is well
+				present(m.ids)
+			}
 			waits.Reset()
-			good = time.Now()
+			good, fails = time.Now(), false
 			continue
 		case m.over(err):
 			if beating {
@@ -95,10 +98,12 @@ func (m *member) attend(ctx context.Context, present func(ids []string), failed 
 		case isRetriable(err) && time.Since(good) < readyTime:
 		default:
 			err = m.hints.asRefusal(fmt.Errorf("group %s: %w", m.group.name, err))
-			if errors.As(err, &refusal) {
+			var refusal *connector.Refusal
+			if errors.As(err, &refusal) && !m.greeted { // who took part goes on, in case that it passes all the same
 				return refusal
 			}
 			failed(err)
+			fails = true
 		}
 		if connector.Sleep(ctx, waits.Next()) != nil {
 			return nil
@@ -107,19 +112,17 @@ func (m *member) attend(ctx context.Context, present func(ids []string), failed 
 }
 
 // step joins the next generation, or sends the next heartbeat of this one.
-func (m *member) step(ctx context.Context, present func(ids []string)) error {
+func (m *member) step(ctx context.Context) (err error) {
 	if m.taken {
 		if err := connector.Sleep(ctx, m.pace.beat); err != nil {
 			return err
 		}
 		return m.group.heartbeat(ctx, m.in)
 	}
-	ids, err := m.enter(ctx)
-	if err != nil {
+	if m.ids, err = m.enter(ctx); err != nil {
 		return err
 	}
 	m.taken, m.greeted = true, true
-	present(ids)
 	return nil
 }
 
