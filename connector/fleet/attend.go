@@ -53,6 +53,7 @@ type attendant struct {
 	Attendance
 	membership *membership
 	told       *View // the last view that Changed was called with
+	edition    int   // of the membership, when it was looked at
 	troubles   troubles
 	calls      sync.WaitGroup
 	happened   chan func() // what the calls found out
@@ -104,7 +105,10 @@ func (t *attendant) begin(ctx context.Context) {
 	}
 	if !t.busy {
 		t.busy, t.again = true, false
-		t.calls.Go(func() { t.round(ctx) })
+		t.calls.Go(func() {
+			t.announce(ctx)
+			t.list(ctx)
+		})
 	}
 }
 
@@ -134,16 +138,20 @@ func (t *attendant) hear(ctx context.Context) {
 	})
 }
 
-func (t *attendant) round(ctx context.Context) {
+func (t *attendant) announce(ctx context.Context) {
 	begun := time.Now()
 	err := bounded(ctx, func(ctx context.Context) error { return t.Board.AnnounceMember(ctx, t.Self) })
 	t.report(ctx, func() { t.announced(begun, err) })
+}
+
+func (t *attendant) list(ctx context.Context) {
 	var ids []string
-	err = bounded(ctx, func(ctx context.Context) (err error) {
+	begun := time.Now()
+	err := bounded(ctx, func(ctx context.Context) (err error) {
 		ids, err = t.Board.ListMembers(ctx)
 		return err
 	})
-	t.report(ctx, func() { t.listed(ctx, ids, err) })
+	t.report(ctx, func() { t.listed(ctx, ids, begun, err) })
 }
 
 func bounded(ctx context.Context, call func(context.Context) error) error {
@@ -169,14 +177,14 @@ func (t *attendant) failed(o operation, err error) {
 	t.troubles.set(o, err)
 }
 
-func (t *attendant) listed(ctx context.Context, ids []string, err error) {
+func (t *attendant) listed(ctx context.Context, ids []string, begun time.Time, err error) {
 	t.busy = false
 	if err != nil {
 		t.failed(listing, fmt.Errorf("list members: %w", err))
 		return
 	}
 	t.troubles.set(listing, nil)
-	for _, ghost := range t.membership.listed(mates(t.Self, ids), time.Now()) {
+	for _, ghost := range t.membership.listed(mates(t.Self, ids), begun, time.Now()) {
 		// The ghost is not counted on here, whatever becomes of this. The others do without it sooner.
 		t.calls.Go(func() {
 			_ = bounded(ctx, func(ctx context.Context) error { return t.Board.WithdrawMember(ctx, ghost) })
@@ -189,9 +197,15 @@ func (t *attendant) tell(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
-	if err, changed := t.troubles.changed(); changed {
-		t.Failed(err)
+	if !t.busy { // half a round says only half of what works again
+		if err, changed := t.troubles.changed(); changed {
+			t.Failed(err)
+		}
 	}
+	if t.edition == t.membership.edition {
+		return
+	}
+	t.edition = t.membership.edition
 	view, known := t.membership.view()
 	if known && (t.told == nil || !t.told.sameMembers(view)) {
 		t.told = &view

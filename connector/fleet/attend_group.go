@@ -3,7 +3,6 @@ package fleet
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -36,12 +35,11 @@ func (v View) with(ids []string, now time.Time) View {
 	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
 	next := View{Self: v.Self}
 	for _, id := range ids {
-		at, stays := slices.BinarySearchFunc(v.Members, id, func(m Member, id string) int { return strings.Compare(m.ID, id) })
-		if stays {
-			next.Members = append(next.Members, v.Members[at])
-		} else {
-			next.Members = append(next.Members, Member{ID: id, Since: now})
+		member := Member{ID: id, Since: now}
+		if at := slices.IndexFunc(v.Members, func(m Member) bool { return m.ID == id }); at >= 0 {
+			member = v.Members[at]
 		}
+		next.Members = append(next.Members, member)
 	}
 	return next
 }

@@ -6,12 +6,15 @@ import (
 	"time"
 )
 
+// trust is how long a member that was heard counts although a list does not show it, as the list may be older. It is
+// shorter than Lifetime, so that who is gone is noticed when its announcement expires.
+const trust = 2 * Round
+
 // membership decides on whom a replica counts, from what it announced, listed and heard. Every time that it is given
 // has a monotonic clock, and later calls have later times.
 type membership struct {
 	self string
-	// acknowledged is when the newest announcement that the board acknowledged began. The others count on this replica
-	// for at least Lifetime from then on.
+	// acknowledged is when the newest call began that says that the board has this replica's announcement.
 	acknowledged time.Time
 	// joined is when the board acknowledged the first announcement, or the first one after an absence.
 	joined time.Time
@@ -21,6 +24,8 @@ type membership struct {
 	// since is when this replica began to count on itself.
 	since  time.Time
 	others map[string]*other
+	// edition counts the changes of the view.
+	edition int
 	// doubted are members that are gone although a list may still show them, and until when that says nothing.
 	doubted map[string]time.Time
 }
@@ -47,10 +52,10 @@ func newMembership(self string) *membership {
 // absent reports whether the others may have stopped counting on this replica, as far as it knows.
 func (m *membership) absent(now time.Time) bool { return now.Sub(m.acknowledged) >= Lifetime }
 
-// announced records that the board acknowledged an announcement, which began at that time.
+// announced records that the board has this replica's announcement, as a call says that began at that time.
 func (m *membership) announced(begun, now time.Time) {
 	if now.Sub(begun) >= Lifetime {
-		return // the process was stopped meanwhile, so nothing is known about how old the announcement is
+		return // the process was stopped meanwhile, so so the announcement may have expired
 	}
 	if m.absent(now) {
 		m.returns = !m.acknowledged.IsZero()
@@ -65,6 +70,8 @@ func (m *membership) heard(id string, leaves bool, now time.Time) (again bool) {
 	switch {
 	case id == m.self:
 		return leaves
+	case !leaves && m.absent(now): // it may be old: what came in while this process was stopped is heard late
+		m.add(id, now)
 	case !leaves:
 		delete(m.doubted, id)
 		m.add(id, now).heard = now
@@ -73,7 +80,7 @@ func (m *membership) heard(id string, leaves bool, now time.Time) (again bool) {
 			o.heard = time.Time{}
 		}
 	default:
-		delete(m.others, id)
+		m.remove(id)
 		m.doubted[id] = now.Add(Lifetime)
 	}
 	return false
@@ -82,22 +89,38 @@ func (m *membership) heard(id string, leaves bool, now time.Time) (again bool) {
 func (m *membership) add(id string, now time.Time) *other {
 	if m.others[id] == nil {
 		m.others[id] = &other{since: now}
+		m.edition++
 	}
 	return m.others[id]
 }
 
+func (m *membership) remove(id string) {
+	if m.others[id] != nil {
+		delete(m.others, id)
+		m.edition++
+	}
+}
+
+func (m *membership) enter(p phase) {
+	m.phase = p
+	m.edition++
+}
+
 // listed records a list that began after the last announcement was acknowledged. It returns the ghosts: members with
 // this replica's label that can only be its predecessors, to be withdrawn.
-func (m *membership) listed(ids []string, now time.Time) (ghosts []string) {
+func (m *membership) listed(ids []string, begun, now time.Time) (ghosts []string) {
+	if slices.Contains(ids, m.self) {
+		m.announced(begun, now) // the answer to the announcement may have been lost
+	}
 	if m.absent(now) {
 		return nil // it cannot write, and keeps the view it has
 	}
 	if m.returns && m.phase == taking && (len(m.others) > 0 || m.finds(ids)) {
-		m.phase = unknown
+		m.enter(unknown)
 	}
 	for id, o := range m.others {
-		if !slices.Contains(ids, id) && now.Sub(o.heard) >= Lifetime {
-			delete(m.others, id)
+		if !slices.Contains(ids, id) && now.Sub(o.heard) >= trust {
+			m.remove(id)
 		}
 	}
 	for _, id := range ids {
@@ -120,7 +143,7 @@ func (m *membership) listed(ids []string, now time.Time) (ghosts []string) {
 		}
 	}
 	if m.phase == unknown {
-		m.phase = waiting
+		m.enter(waiting)
 		if len(m.others) == 0 && !m.returns {
 			m.take(now)
 		}
@@ -148,7 +171,10 @@ func (m *membership) tick(now time.Time) {
 	}
 }
 
-func (m *membership) take(now time.Time) { m.phase, m.since = taking, now }
+func (m *membership) take(now time.Time) {
+	m.since = now
+	m.enter(taking)
+}
 
 // view is on whom the replica counts, and whether it knows that yet.
 func (m *membership) view() (view View, known bool) {

@@ -19,10 +19,10 @@ type Board interface {
 	AnnounceMember(ctx context.Context, id string) error
 	// WithdrawMember takes back what a member announced, so that it is gone at once.
 	WithdrawMember(ctx context.Context, id string) error
-	// ListMembers returns the members whose announcements count now, in any order.
+	// ListMembers returns the members whose announcements count now, the caller's own included, in any order.
 	ListMembers(ctx context.Context) ([]string, error)
-	// HearMembers calls heard whenever a member announces itself or withdraws (leaves), until the context ends. Some
-	// may be missed. The error says why nothing can be heard any more.
+	// HearMembers calls heard whenever a member announces itself or withdraws (leaves) from now on, the caller included,
+	// until the context ends. Some may be missed. The error says why nothing can be heard any more.
 	HearMembers(ctx context.Context, heard func(id string, leaves bool)) error
 }
 
