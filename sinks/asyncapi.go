@@ -21,6 +21,7 @@ func AsyncAPI(c Config, encoding connector.Encoding, schemas map[string]any) map
 	switch {
 	case c.JetStream != nil:
 		api.nats("jetstream", c.JetStream.URL, c.JetStream.Subject, true)
+		api.members("jetstream", c.JetStream.Subject)
 	case c.Embedded != nil:
 		api.nats("embedded", "nats://"+c.Embedded.Listen, jetstream.DefaultSubject, true)
 	case c.NATS != nil:
@@ -79,6 +80,23 @@ func (a *asyncAPI) nats(server, address, subject string, keeps bool) {
 	}
 	quarantine := object{"address": place(nats.QuarantineSubject(subject, any)), "parameters": of}
 	a.channel(server, "quarantine", quarantine, with(whole("reject", nil), nats.MessageIDForm()))
+}
+
+// members adds the channel on which the replicas that share a JetStream stream announce themselves.
+func (a *asyncAPI) members(server, subject string) {
+	const any = "MEMBER"
+	a.channel(server, "members", object{
+		"address":     strings.Replace(nats.MemberSubject(subject, any), any, "{member}", 1),
+		"description": "replicas that share the stream announce themselves every few seconds; a message expires after ten",
+		"parameters": object{"member": object{
+			"description": "a name of the replica; what is no letter, digit, _ or - is = and two hex digits",
+		}},
+	}, object{
+		"contentType": "application/json",
+		"payload": object{
+			"type": "object", "properties": object{"id": object{"type": "string", "description": "the name as it is"}},
+		},
+	})
 }
 
 // kafka adds the channels of Kafka.

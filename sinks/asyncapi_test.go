@@ -110,8 +110,8 @@ func TestAsyncAPI_Channels(t *testing.T) {
 	}
 	slices.Sort(addresses)
 	want := []string{
-		"whatsapp-checkpoint.{stream}", "whatsapp-checkpoint.{stream}=erased", "whatsapp-quarantine.{stream}",
-		"whatsapp-quarantine.{stream}",
+		"whatsapp-checkpoint.{stream}", "whatsapp-checkpoint.{stream}=erased", "whatsapp-members.{member}",
+		"whatsapp-quarantine.{stream}", "whatsapp-quarantine.{stream}",
 		"whatsapp.messages", "whatsapp.messages.checkpoints", "whatsapp.messages.quarantine",
 		"whatsapp.{stream}.{direction}.{chat}", "whatsapp.{stream}.{direction}.{chat}",
 	}

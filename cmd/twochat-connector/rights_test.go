@@ -246,6 +246,10 @@ func TestNATSRights_EachNeeded(t *testing.T) {
 			"refused  NATS user: it has no right to publish to whatsapp-quarantine.support",
 			publishing,
 		},
+		"whatsapp-members.*": {
+			"warning  NATS user: it has no right to publish to whatsapp-members.*",
+			"allow it to publish and to subscribe to whatsapp-members.*",
+		},
 		"$JS.API.STREAM.INFO.WHATSAPP": {
 			refused + "$JS.API.STREAM.INFO.WHATSAPP",
 			"allow it to publish to $JS.API.STREAM.INFO.WHATSAPP",

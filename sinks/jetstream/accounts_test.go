@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -35,9 +36,15 @@ func configured(t *testing.T, text string) *testServer {
 	return s
 }
 
-// accounts is a server whose JetStream belongs to another account, and is imported under a prefix.
-func accounts(t *testing.T, responses string) (s *testServer, owner Config, importer Config) {
+// accounts is a server whose JetStream belongs to another account, and is imported under a prefix. Beside what one
+// replica needs, further subjects may be imported.
+func accounts(t *testing.T, responses string, further ...string) (s *testServer, owner Config, importer Config) {
 	t.Helper()
+	exports, imports := "", ""
+	for _, subject := range further {
+		exports += fmt.Sprintf("{ service: %q }\n", subject)
+		imports += fmt.Sprintf("{ service: { account: JS, subject: %q } }\n", subject)
+	}
 	s = configured(t, fmt.Sprintf(`
 listen: "127.0.0.1:-1"
 jetstream { store_dir: %q }
@@ -49,6 +56,7 @@ accounts {
     exports: [
       { service: "$JS.API.>"%s }
       { service: "whatsapp.>" }, { service: "whatsapp-checkpoint.*" }, { service: "whatsapp-quarantine.*" }
+      %s
     ]
   }
   APP {
@@ -58,9 +66,10 @@ accounts {
       { service: { account: JS, subject: "whatsapp.>" } }
       { service: { account: JS, subject: "whatsapp-checkpoint.*" } },
       { service: { account: JS, subject: "whatsapp-quarantine.*" } }
+      %s
     ]
   }
-}`, t.TempDir(), responses))
+}`, t.TempDir(), responses, exports, imports))
 	importer = config(s.url())
 	importer.APIPrefix, importer.Timeout = "JS.acme.API", 5*time.Second
 	addStream(t, admin(s), openSink(t, importer, connector.ModeStructured).config.streamConfig(1))
@@ -275,4 +284,40 @@ func TestConfig_domainAndPrefix(t *testing.T) {
 			t.Errorf("%+v: %q, %+v", row, c.api(), findings)
 		}
 	}
+}
+
+// TestAccounts_members: announcements are imported like events, or a refusal names what to import, although whoever
+// listens keeps the server from saying that nobody takes them.
+func TestAccounts_members(t *testing.T) {
+	t.Parallel()
+	s, _, c := accounts(t, ", response_type: stream")
+	c.Timeout = time.Second
+	sink := openSink(t, c, connector.ModeStructured)
+	wantWarning(t, sink, "import the service whatsapp-members.* of the stream's account too")
+	listening, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- sink.HearMembers(listening, func(string, bool) {}) }()
+	var err error
+	for range silencesBorne + 2 {
+		bounded, end := context.WithTimeout(t.Context(), 300*time.Millisecond) // as the caller does
+		err = sink.AnnounceMember(bounded, member)
+		end()
+		wantMembers(t, sink)
+	}
+	stop()
+	wantRefused(t, err, "import the service whatsapp-members.*")
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	s.stop()
+
+	_, _, c = accounts(t, ", response_type: stream", "whatsapp-members.*")
+	sink = openSink(t, c, connector.ModeStructured)
+	wantWarning(t, sink, "")
+	notices := hear(t, sink)
+	announce(t, sink, member)
+	if got := <-notices; got != (notice{member, false}) {
+		t.Errorf("heard %+v", got)
+	}
+	wantMembers(t, sink, member)
 }

@@ -218,12 +218,20 @@ func (l *Log) emptied(ctx context.Context, k *link) error {
 	if err != nil {
 		return err
 	}
-	own := len(info.Config.Subjects) > 0
+	own, announcements := len(info.Config.Subjects) > 0, memberSubjects(l.sink.config.Subject)
+	all := append(subjects(l.sink.config.Subject), announcements)
 	for _, subject := range info.Config.Subjects {
-		own = own && covered(subjects(l.sink.config.Subject), subject)
+		own = own && covered(all, subject)
 	}
-	if info.State.LastSeq == 0 || !own && info.State.Msgs > 0 {
+	if info.State.LastSeq == 0 {
 		return nil
+	}
+	if !own {
+		// What members announce is there again seconds after a purge.
+		members, _, err := k.count(ctx, l.sink.config.Stream, announcements)
+		if err != nil || info.State.Msgs > members {
+			return err
+		}
 	}
 	// Another stream's first checkpoint may have been written just now.
 	_, found, err := k.get(ctx, l.sink.config.Stream, query{Last: checkpointSubjects(l.sink.config.Subject)})

@@ -46,10 +46,17 @@ func (s *Sink) Check(ctx context.Context, claims []connector.Claim) ([]connector
 	for _, finding := range i.report {
 		s.warnings.first(finding) // the caller reports it
 	}
-	if !r.refused(before) {
-		if err := i.probe(ctx, info, claims); err != nil {
-			return i.report, fmt.Errorf("check: probe the rights: %w", err)
-		}
+	if r.refused(before) {
+		return i.report, nil
+	}
+	if err := i.probe(ctx, info, claims); err != nil {
+		return i.report, fmt.Errorf("check: probe the rights: %w", err)
+	}
+	if r.refused(before) {
+		return i.report, nil
+	}
+	if err := i.members(ctx, info); err != nil {
+		return i.report, fmt.Errorf("check: probe the rights of members: %w", err)
 	}
 	return i.report, nil
 }

@@ -32,7 +32,7 @@ func (s *Sink) CheckCreate(ctx context.Context) error {
 		}
 	}
 	var denied *deniedError
-	for _, subject := range subjects(s.config.Subject) {
+	for _, subject := range s.config.subjects() {
 		var taken struct {
 			Streams []string `json:"streams"`
 		}

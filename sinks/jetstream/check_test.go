@@ -70,7 +70,7 @@ func TestCheck_settings(t *testing.T) {
 		}, connector.FindingWarning, "--dupe-window"},
 		{"no quarantine", func(c *jetstream.StreamConfig) {
 			c.Subjects = []string{"whatsapp.>", "whatsapp-checkpoint.*", "other"}
-		}, connector.FindingRefused, "--subjects 'whatsapp.>,whatsapp-checkpoint.*,other,whatsapp-quarantine.*'"},
+		}, connector.FindingRefused, "--subjects 'whatsapp.>,whatsapp-checkpoint.*,other,whatsapp-quarantine.*,whatsapp-members.*'"},
 		{"async", func(c *jetstream.StreamConfig) {
 			c.AllowAtomicPublish, c.PersistMode = false, jetstream.AsyncPersistMode
 		}, connector.FindingRefused, "nats stream add"},

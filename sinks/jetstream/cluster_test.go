@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"testing"
 	"time"
 
@@ -177,4 +178,68 @@ func TestCluster_race(t *testing.T) {
 		t.Fatalf("sequence %d, %d events", state.Checkpoint.Sequence, len(state.Seen))
 	}
 	wantSequences(t, js, stream, state.Checkpoint.Sequence)
+}
+
+// TestCluster_members: whatever is acknowledged is listed over every server, also while the leader changes, and after it
+// died members find each other again within seconds.
+func TestCluster_members(t *testing.T) {
+	t.Parallel()
+	servers := startCluster(t)
+	var sinks []*Sink
+	for i := range servers {
+		c := config(servers[i].url() + "," + servers[(i+1)%3].url() + "," + servers[(i+2)%3].url())
+		c.Timeout = 3 * time.Second
+		sinks = append(sinks, openSink(t, c, connector.ModeStructured))
+	}
+	eventually(t, "the stream", func() bool { return sinks[0].Create(t.Context()) == nil })
+	acknowledged := make(map[string]time.Time)
+	// round announces a member over each server, and lists over each what was acknowledged. It counts the lists.
+	round := func(n int) (listed int) {
+		for i, sink := range sinks {
+			id := fmt.Sprintf("%d-%d", i, n%2)
+			if err := sink.AnnounceMember(t.Context(), id); err == nil {
+				acknowledged[id] = time.Now()
+			}
+			for _, other := range sinks {
+				asked := time.Now()
+				ids, err := other.ListMembers(t.Context())
+				if err != nil {
+					continue
+				}
+				listed++
+				for id, at := range acknowledged {
+					if asked.Sub(at) < memberLife-4*time.Second && !slices.Contains(ids, id) {
+						t.Fatalf("%q was acknowledged %s before, and is not among %q", id, asked.Sub(at), ids)
+					}
+				}
+			}
+		}
+		return listed
+	}
+	for n := range 8 {
+		if n%2 == 1 {
+			if k := sinks[0].held(); k != nil {
+				var answer struct{}
+				if err := k.ask(t.Context(), "STREAM.LEADER.STEPDOWN."+DefaultStream, nil, &answer); err != nil {
+					t.Log(err)
+				}
+			}
+		}
+		round(n)
+	}
+	info, err := sinks[0].held().streamInfo(t.Context(), DefaultStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range servers {
+		if s.server.Name() == info.Cluster.Leader {
+			s.stop()
+		}
+	}
+	died, n := time.Now(), 0
+	eventually(t, "members after the leader died", func() bool {
+		n++
+		return round(n) == 9 && len(acknowledged) == 6
+	})
+	t.Logf("all announce and list %s after the leader died", time.Since(died).Round(time.Millisecond))
 }

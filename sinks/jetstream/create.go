@@ -118,7 +118,7 @@ func (c Config) streamConfig(replicas int) jetstream.StreamConfig {
 		maxBytes = -1
 	}
 	return jetstream.StreamConfig{
-		Name: c.Stream, Subjects: subjects(c.Subject),
+		Name: c.Stream, Subjects: c.subjects(),
 		Description: "WhatsApp messages as CloudEvents, written by twochat-connector",
 		Retention:   jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Replicas: replicas,
 		Discard: jetstream.DiscardNew, MaxAge: c.MaxAge, MaxBytes: maxBytes, MaxMsgs: -1, MaxMsgsPerSubject: -1,
@@ -130,6 +130,15 @@ func (c Config) streamConfig(replicas int) jetstream.StreamConfig {
 // subjects are those that the stream must have.
 func subjects(prefix string) []string {
 	return []string{natssink.EventsSubject(prefix, ""), checkpointSubjects(prefix), quarantineSubjects(prefix)}
+}
+
+// subjects are those of a new stream: those that it must have, and that of the members, without which there is only one
+// replica. A server inside this process has no other.
+func (c Config) subjects() []string {
+	if c.InProcess != nil {
+		return subjects(c.Subject)
+	}
+	return append(subjects(c.Subject), memberSubjects(c.Subject))
 }
 
 // covered reports whether one of the patterns matches every subject that the wanted one matches, which may be a pattern

@@ -79,7 +79,7 @@ func (h *hints) addCommand() string {
 	}
 	return h.command(fmt.Sprintf("stream add %s --subjects '%s' --storage file --replicas %d --retention limits "+
 		"--discard new%s --allow-batch --allow-msg-ttl --defaults",
-		h.config.Stream, strings.Join(subjects(h.config.Subject), ","), replicas, limits))
+		h.config.Stream, strings.Join(h.config.subjects(), ","), replicas, limits))
 }
 
 // restartHint explains how to restart a log on purpose.
@@ -101,7 +101,7 @@ func (h *hints) makeHint() string {
 // subjectsCommand is the command that adds the missing subjects to those that the stream has.
 func (h *hints) subjectsCommand(has []string) string {
 	all := append([]string(nil), has...)
-	for _, subject := range subjects(h.config.Subject) {
+	for _, subject := range h.config.subjects() {
 		if !covered(has, subject) {
 			all = append(all, subject)
 		}
@@ -134,6 +134,8 @@ func (h *hints) denial(e *deniedError) *connector.Refusal {
 	}
 	prefix := strings.TrimSuffix(natssink.EventsSubject(h.config.Subject, ""), ">")
 	switch {
+	case strings.HasPrefix(e.subject, strings.TrimSuffix(memberSubjects(h.config.Subject), "*")):
+		return memberHints{h}.denied(e.subscribe)
 	case e.subscribe:
 		return refuse("it may not subscribe to its inbox, where answers arrive", "allow it to subscribe to _INBOX.>")
 	case strings.HasPrefix(e.subject, h.config.api()):

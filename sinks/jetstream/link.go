@@ -38,6 +38,7 @@ type exchange struct {
 	answers  chan *natsgo.Msg
 	denied   chan *deniedError
 	concerns func(subject string) bool
+	hears    bool // it subscribes to the subjects that it concerns, and does not publish to them
 	began    time.Time
 }
 
@@ -102,13 +103,14 @@ func (k *link) lacksInbox() bool {
 }
 
 // await registers an exchange for the answers to one batch. concerns recognises the subjects to which the batch is
-// published. done ends the exchange; givenUp means that an answer was still missing.
+// published or, if there are no answers, to which it subscribes. done ends the exchange; givenUp means that an answer
+// was still missing.
 func (k *link) await(
 	batch string, answers int, concerns func(subject string) bool,
 ) (x *exchange, done func(givenUp bool)) {
 	x = &exchange{
 		answers: make(chan *natsgo.Msg, answers), denied: make(chan *deniedError, 1), concerns: concerns,
-		began: time.Now(),
+		hears: answers == 0, began: time.Now(),
 	}
 	k.mu.Lock()
 	k.waiting[batch] = x
@@ -157,7 +159,7 @@ func (k *link) violation(text string) {
 	inbox := strings.HasPrefix(subject, k.inbox)
 	k.noInbox = k.noInbox || inbox && denied.subscribe
 	for _, x := range k.waiting {
-		if inbox || !denied.subscribe && x.concerns(subject) {
+		if inbox || x.hears == denied.subscribe && x.concerns(subject) {
 			select {
 			case x.denied <- denied:
 			default: // reported already
@@ -186,7 +188,7 @@ type deniedError struct {
 
 func (e *deniedError) Error() string {
 	if e.subscribe {
-		return "this NATS user may not subscribe to its inbox"
+		return "this NATS user may not subscribe to a subject that it has to hear"
 	}
 	return "this NATS user may not publish there"
 }
@@ -208,7 +210,7 @@ func (k *link) ask(ctx context.Context, subject string, request, response any) e
 			return fmt.Errorf("encode request: %w", err)
 		}
 	}
-	answer, err := k.request(ctx, k.api+subject, body)
+	answer, err := k.request(ctx, &natsgo.Msg{Subject: k.api + subject, Data: body})
 	if err != nil {
 		k.note(err)
 		return err
@@ -230,19 +232,20 @@ func (k *link) ask(ctx context.Context, subject string, request, response any) e
 	return nil
 }
 
-// request makes one request that has one answer.
-func (k *link) request(ctx context.Context, subject string, body []byte) ([]byte, error) {
+// request makes one request that has one answer. It draws no conclusion about the server.
+func (k *link) request(ctx context.Context, m *natsgo.Msg) ([]byte, error) {
 	if !k.conn.IsConnected() {
 		return nil, errLost
 	}
 	life, id := k.life(), nuid.Next()
-	x, done := k.await(id, 1, func(other string) bool { return other == subject })
+	x, done := k.await(id, 1, func(other string) bool { return other == m.Subject })
 	givenUp := false
 	defer func() { done(givenUp) }()
-	if err := k.conn.PublishRequest(subject, k.inbox+id+".1", body); err != nil {
+	m.Reply = k.inbox + id + ".1"
+	if err := k.conn.PublishMsg(m); err != nil {
 		return nil, errors.Join(errLost, err)
 	}
-	timer := time.NewTimer(k.answerTimeout(len(body)))
+	timer := time.NewTimer(k.answerTimeout(len(m.Data)))
 	defer timer.Stop()
 	select {
 	case m := <-x.answers:

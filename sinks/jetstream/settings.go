@@ -21,6 +21,8 @@ type settings struct {
 	duplicateWindow time.Duration
 	room            string             // what to do if the stream is full
 	refusal         *connector.Refusal // why the stream cannot be written to as it is now; nil if it can
+	alone           *connector.Refusal // why members cannot announce themselves in it; nil if they can
+	begun           bool               // it holds, or has held, a message
 }
 
 // settingsAge is how long settings are trusted. An operator may edit the stream while the connector runs, and a stream
@@ -42,17 +44,22 @@ func (s *Sink) known(ctx context.Context, k *link, refresh bool) (settings, erro
 	if err != nil {
 		return settings{}, err
 	}
-	held = settings{
+	return learn(s, info), nil
+}
+
+// learn makes the sink know the settings of the stream that were read just now.
+func learn(s *Sink, info *jetstream.StreamInfo) settings {
+	held := settings{
 		read: time.Now(), maxMessageSize: int64(info.Config.MaxMsgSize), ttl: info.Config.AllowMsgTTL,
 		direct:   info.Config.AllowDirect,
 		replicas: info.Config.Replicas, duplicateWindow: info.Config.Duplicates, room: s.hints.roomHint(&info.Config),
-		refusal: s.refusalOf(info),
+		refusal: s.refusalOf(info), alone: memberHints{s.hints}.alone(info), begun: info.State.LastSeq > 0,
 	}
 	s.mu.Lock()
 	s.settings = held
 	s.mu.Unlock()
 	s.hints.exists()
-	return held, nil
+	return held
 }
 
 // CheckWritable checks that the present settings of the stream allow writing. It costs a request if the settings are

@@ -99,6 +99,8 @@ func (c Config) withDefaults() Config {
 
 // Sink writes to one JetStream stream. All its Logs share one connection, which the first of them opens.
 type Sink struct {
+	members
+
 	config   Config
 	encoding connector.Encoding
 	logger   *slog.Logger
@@ -137,10 +139,12 @@ func Open(c Config, encoding connector.Encoding, logger *slog.Logger) (*Sink, er
 	c.Section = "sink.jetstream"
 	open, shut := context.WithCancel(context.Background())
 	c = c.withDefaults()
-	return &Sink{
+	s := &Sink{
 		config: c, encoding: encoding, logger: logger, hints: &hints{config: c},
 		dialing: make(chan struct{}, 1), reading: make(chan struct{}, windowsRead), open: open, shut: shut,
-	}, nil
+	}
+	s.members = members{sink: s, life: memberLife}
+	return s, nil
 }
 
 // Log returns a stream's log in the sink.

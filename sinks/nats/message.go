@@ -185,6 +185,15 @@ func ErasureSubject(prefix, stream string) string {
 	return CheckpointSubject(prefix, stream) + "=erased"
 }
 
+// BegunSubject is the subject of the message that begins a stream of JetStream whose first message is no checkpoint. It
+// lies where ErasureSubject does, for the same reason.
+func BegunSubject(prefix string) string { return prefix + "-checkpoint.=members" }
+
+// MemberSubject is the subject on which a replica announces itself.
+func MemberSubject(prefix, id string) string {
+	return prefix + "-members." + connector.SubjectToken(id)
+}
+
 // QuarantineSubject is the subject of a stream's rejects.
 func QuarantineSubject(prefix, stream string) string {
 	return prefix + "-quarantine." + connector.SubjectToken(stream)
