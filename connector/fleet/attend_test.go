@@ -242,7 +242,9 @@ func TestAttend_Refused(t *testing.T) {
 		for _, o := range []operation{announcing, listing} {
 			r := &replica{access: newAccess(newMemoryBoard())}
 			r.set(o, refusal)
-			err := Attend(t.Context(), Attendance{Board: r, Self: "a", Changed: r.changed, Failed: r.failed})
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			err := Attend(ctx, Attendance{Board: r, Self: "a", Changed: r.changed, Failed: r.failed})
 			if !errors.Is(err, refusal) || len(r.views) > 0 {
 				t.Errorf("operation %d: %v, views %v", o, err, r.views)
 			}

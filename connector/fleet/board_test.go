@@ -81,6 +81,9 @@ func (a *access) set(o operation, err error) {
 }
 
 func (a *access) failure(ctx context.Context, o operation) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	a.mu.Lock()
 	err, slow := a.fault[o], a.slow
 	a.mu.Unlock()

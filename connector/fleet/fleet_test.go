@@ -1,11 +1,18 @@
 package fleet
 
 import (
+	"flag"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+)
+
+// The first is that of a failure, to see it alone.
+var (
+	fleets = flag.Int("fleets", 200, "how many small fleets")
+	first  = flag.Uint64("first", 0, "the first seed")
 )
 
 // life lets a fleet live for ten minutes, of which the last is calm, and fails if it broke an invariant.
@@ -56,13 +63,13 @@ func (w *world) agrees(t *testing.T, seed uint64) {
 }
 
 func TestFleet_Small(t *testing.T) {
-	seeds := 200
+	seeds := *fleets
 	if testing.Short() {
-		seeds = 20
+		seeds = min(seeds, 20)
 	}
 	var longest [kinds]time.Duration
 	faults := 0
-	for seed := range uint64(seeds) {
+	for seed := *first; seed < *first+uint64(seeds); seed++ {
 		w := life(t, seed, 3+int(seed%3), 60, time.Minute, 8*time.Minute)
 		for k := range kinds {
 			longest[k] = max(longest[k], w.streams.longest[k])

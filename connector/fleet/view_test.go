@@ -45,7 +45,8 @@ func TestView_Moves(t *testing.T) {
 	const streams = 10_000
 	v := View{}
 	for members := 1; members <= 12; members++ {
-		next := v.with(append(idsOf(v), NewID("f", fmt.Sprintf("pod-%d:8080", members), fmt.Sprintf("x%d", members))), time.Now())
+		comer := NewID("f", fmt.Sprintf("pod-%d:8080", members), fmt.Sprintf("x%d", members))
+		next := v.with(append(idsOf(v), comer), time.Now())
 		moved := 0
 		for i := range streams {
 			stream := fmt.Sprintf("+5959810%05d", i)
