@@ -28,7 +28,7 @@ func (i *inspection) group(ctx context.Context) {
 	}
 	const without = "; without it, replicas cannot share the streams, and each one pays for all of them"
 	switch {
-	case err == nil || errors.Is(err, kafkago.UnknownMemberId):
+	case err == nil || isUnknownMember(err):
 	case errors.Is(err, kafkago.GroupAuthorizationFailed):
 		i.warn(thing, "the right to take part in it is missing ("+errorText(kafkago.GroupAuthorizationFailed)+")"+without,
 			s.hints.groupRight())

@@ -129,7 +129,7 @@ func (m *member) step(ctx context.Context) (err error) {
 // over reports whether err means that the generation has ended, or that the broker has given the member up.
 func (m *member) over(err error) bool {
 	switch {
-	case errors.Is(err, kafkago.UnknownMemberId):
+	case isUnknownMember(err):
 		m.name = ""
 	case errors.Is(err, kafkago.RebalanceInProgress), errors.Is(err, kafkago.IllegalGeneration):
 	default:
@@ -137,6 +137,11 @@ func (m *member) over(err error) bool {
 	}
 	m.taken = false
 	return true
+}
+
+// isUnknownMember reports whether the broker does not know the member, for example because its session is over.
+func isUnknownMember(err error) bool {
+	return errors.Is(err, kafkago.UnknownMemberId) || errors.Is(err, kafkago.GroupIdNotFound)
 }
 
 // enter takes part in the next generation, and returns the ids of its members.
@@ -217,12 +222,11 @@ func (m *member) removeGhosts(ctx context.Context) {
 	}
 }
 
-// label is the part of an id that a replica keeps when it starts again; empty if it has none.
+// label is the part of an id that a replica keeps when it starts again, also if it belongs to another fleet then; empty
+// if it has none.
 func label(id string) string {
-	if end := strings.LastIndexByte(id, '.'); end > 0 {
-		return id[:end]
-	}
-	return ""
+	name := id[strings.IndexByte(id, '/')+1:]
+	return name[:max(strings.LastIndexByte(name, '.'), 0)]
 }
 
 // leave tells the broker that this member ends. If that does not succeed in time, the broker notices it later.

@@ -1,8 +1,11 @@
 package kafka
 
 import (
+	"bytes"
+	"compress/flate"
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/segmentio/kafka-go/protocol/joingroup"
@@ -44,7 +47,7 @@ func assignRoster(all []joingroup.ResponseMember) ([]syncgroup.RequestAssignment
 	}
 	slices.Sort(list.Members)
 	list.Members = slices.Compact(list.Members)
-	written, err := json.Marshal(list)
+	written, err := writeRoster(list)
 	if err != nil {
 		return nil, fmt.Errorf("write the list of members: %w", err)
 	}
@@ -55,10 +58,28 @@ func assignRoster(all []joingroup.ResponseMember) ([]syncgroup.RequestAssignment
 	return assigned, nil
 }
 
+// writeRoster compresses the list, because the broker keeps all copies in one record of limited size (1 MB, as is
+// usual): otherwise a hundred members would not fit.
+func writeRoster(list roster) ([]byte, error) {
+	var written bytes.Buffer
+	packed, err := flate.NewWriter(&written, flate.BestCompression)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.NewEncoder(packed).Encode(list); err != nil {
+		return nil, err
+	}
+	if err := packed.Close(); err != nil {
+		return nil, err
+	}
+	return written.Bytes(), nil
+}
+
+// maxRoster limits how long a list may get that a member reads.
+const maxRoster = 4 << 20
+
 func readRoster(written []byte) ([]string, error) {
 	var list roster
-	if err := json.Unmarshal(written, &list); err != nil {
-		return nil, fmt.Errorf("read the list of members: %w", err)
-	}
-	return list.Members, nil
+	err := json.NewDecoder(io.LimitReader(flate.NewReader(bytes.NewReader(written)), maxRoster)).Decode(&list)
+	return list.Members, wrap("read the list of members", err)
 }

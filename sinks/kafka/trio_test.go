@@ -22,7 +22,30 @@ func TestTrio(t *testing.T) {
 	c := startTrio(t)
 	t.Run("a broker is frozen", func(t *testing.T) { frozenBroker(t, c) })
 	t.Run("topics are made while a broker is away", func(t *testing.T) { createWithTwo(t, c) })
+	t.Run("the group's coordinator is frozen", func(t *testing.T) { frozenCoordinator(t, c) })
 	t.Run("a leader is stale", func(t *testing.T) { staleLeader(t, c) })
+}
+
+// frozenCoordinator freezes the broker that coordinates the replicas' group: they go on with another one, a third
+// replica joins there, and one that is cut off meanwhile is noticed.
+func frozenCoordinator(t *testing.T, c *trio) {
+	config := Config{Topic: newTopic()}
+	createTopics(t, c.broker(1), config)
+	a, two := attend(t, c.broker(0), config, "fleet/pod-a:8080.1"), attend(t, c.broker(1), config, "fleet/pod-b:8080.2")
+	wantAll(time.Minute, a, two)
+	address, err := a.member.group.coordinator(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	frozen := slices.Index(c.addresses[:], address)
+	c.signal(t, frozen, syscall.SIGSTOP)
+	defer c.signal(t, frozen, syscall.SIGCONT)
+	began := time.Now()
+	three := attend(t, c.broker((frozen+1)%3), config, "fleet/pod-c:8080.3")
+	wantAll(time.Minute, a, two, three)
+	t.Logf("a third joins while the coordinator is frozen: %v", time.Since(began))
+	three.die()
+	t.Logf("it is cut off: %v", wantAll(15*time.Second, a, two))
 }
 
 // frozenBroker starts while a broker accepts connections and does not answer: nothing is refused because of it, and
