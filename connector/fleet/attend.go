@@ -3,7 +3,6 @@ package fleet
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -130,11 +129,11 @@ func (t *attendant) hear(ctx context.Context) {
 		})
 	})
 	if err == nil {
-		err = errors.New("the sink ended it")
+		err = errors.New("hear members: the sink ended it")
 	}
 	t.report(ctx, func() {
 		t.hears = false
-		t.troubles.set(hearing, fmt.Errorf("hear members: %w", err))
+		t.troubles.set(hearing, err)
 	})
 }
 
@@ -166,7 +165,6 @@ func (t *attendant) announced(begun time.Time, err error) {
 		t.troubles.set(announcing, nil)
 		return
 	}
-	err = fmt.Errorf("announce member: %w", err)
 	t.failed(announcing, err)
 }
 
@@ -180,7 +178,7 @@ func (t *attendant) failed(o operation, err error) {
 func (t *attendant) listed(ctx context.Context, ids []string, begun time.Time, err error) {
 	t.busy = false
 	if err != nil {
-		t.failed(listing, fmt.Errorf("list members: %w", err))
+		t.failed(listing, err)
 		return
 	}
 	t.troubles.set(listing, nil)

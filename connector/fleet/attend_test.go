@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -157,10 +156,9 @@ func TestAttend_Cut(t *testing.T) {
 		a, b := start(t.Context(), board, "a"), start(t.Context(), board, "b")
 		pass(2 * Round)
 		a.expect(t, "a", "b")
-		down := errors.New("down")
-		for _, o := range []operation{announcing, listing, hearing} {
-			a.set(o, down)
-		}
+		a.set(announcing, errors.New("announce: down"))
+		a.set(listing, errors.New("list: down"))
+		a.set(hearing, errors.New("hear: down"))
 		pass(time.Minute)
 		a.expect(t, "a", "b")
 		b.expect(t, "b")
@@ -172,12 +170,25 @@ func TestAttend_Cut(t *testing.T) {
 		b.expect(t, "a", "b")
 		pass(2 * Round)
 		a.expect(t, "a", "b")
-		told := slices.DeleteFunc(a.told(), func(s string) bool { return strings.HasPrefix(s, "hear") })
-		if want := []string{"announce member: down", ""}; !slices.Equal(told, want) {
+		told := slices.DeleteFunc(a.told(), func(s string) bool { return s == "hear: down" })
+		if want := []string{"announce: down", ""}; !slices.Equal(told, want) {
 			t.Errorf("told %q, want %q", told, want)
 		}
 		a.end()
 		b.end()
+	})
+}
+
+// Only replicas that read the same streams share them.
+func TestAttend_OtherFleet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		board := newMemoryBoard()
+		board.record("g/b", false)
+		a := start(t.Context(), board, "f/a")
+		a.expect(t, "f/a")
+		board.record("g/b", false)
+		a.expect(t, "f/a")
+		a.end()
 	})
 }
 
@@ -228,7 +239,7 @@ func TestAttend_HearsAgain(t *testing.T) {
 		board.record("b", true)
 		a.expect(t, "a")
 		pass(2 * Round)
-		if want := []string{"hear members: down", ""}; !slices.Equal(a.told(), want) {
+		if want := []string{"down", ""}; !slices.Equal(a.told(), want) {
 			t.Errorf("told %q, want %q", a.told(), want)
 		}
 		a.end()
@@ -254,7 +265,7 @@ func TestAttend_Refused(t *testing.T) {
 		a.set(announcing, refusal)
 		pass(time.Minute)
 		a.expect(t, "a")
-		if want := []string{"announce member: sink: forbidden; allow it"}; !slices.Equal(a.told(), want) {
+		if want := []string{"sink: forbidden; allow it"}; !slices.Equal(a.told(), want) {
 			t.Errorf("told %q, want %q", a.told(), want)
 		}
 		a.end()

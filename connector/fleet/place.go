@@ -13,7 +13,7 @@ const (
 )
 
 // Board is a sink on which replicas announce themselves. It is safe for concurrent use. Each call makes one bounded
-// attempt.
+// attempt. An error says what failed.
 type Board interface {
 	// AnnounceMember records for Lifetime that a member is there. What was recorded is seen by every later ListMembers.
 	AnnounceMember(ctx context.Context, id string) error
