@@ -316,7 +316,7 @@ func TestAccounts_members(t *testing.T) {
 	wantWarning(t, sink, "")
 	notices := hear(t, sink)
 	announce(t, sink, member)
-	if got := <-notices; got != (notice{member, false}) {
+	if got := next(t, notices); got != (notice{member, false}) {
 		t.Errorf("heard %+v", got)
 	}
 	wantMembers(t, sink, member)

@@ -52,12 +52,21 @@ func hear(t *testing.T, sink *Sink) <-chan notice {
 		}
 	})
 	withdraw(t, sink, "listener")
-	for n := range notices {
-		if n.leaves {
-			break
-		}
+	for next(t, notices) != (notice{"listener", true}) {
 	}
 	return notices
+}
+
+// next is what is heard next.
+func next(t *testing.T, notices <-chan notice) notice {
+	t.Helper()
+	select {
+	case n := <-notices:
+		return n
+	case <-deadline(t, 10*time.Second).Done():
+		t.Fatal("nothing is heard")
+		return notice{}
+	}
 }
 
 func announce(t testing.TB, sink *Sink, id string) {
@@ -95,18 +104,18 @@ func TestMembers(t *testing.T) {
 	for range 3 {
 		announce(t, one, member)
 		wantMembers(t, two, member)
-		if got := <-notices; got != (notice{member, false}) {
+		if got := next(t, notices); got != (notice{member, false}) {
 			t.Errorf("heard %+v", got)
 		}
 	}
 	wantWarning(t, one, "") // check is not heard
 	announce(t, one, "b")
 	wantMembers(t, two, "b", member)
-	if got := <-notices; got != (notice{"b", false}) {
+	if got := next(t, notices); got != (notice{"b", false}) {
 		t.Errorf("heard %+v", got)
 	}
 	withdraw(t, one, member)
-	if got := <-notices; got != (notice{member, true}) {
+	if got := next(t, notices); got != (notice{member, true}) {
 		t.Errorf("heard %+v", got)
 	}
 	wantMembers(t, one, "b")
@@ -260,7 +269,7 @@ func TestMembers_rights(t *testing.T) {
 			} else {
 				notices := hear(t, sink)
 				withdraw(t, sink, member)
-				if got := <-notices; got != (notice{member, true}) {
+				if got := next(t, notices); got != (notice{member, true}) {
 					t.Errorf("heard %+v", got)
 				}
 			}
