@@ -264,7 +264,7 @@ func TestMembers_rights(t *testing.T) {
 			}
 			if row.hear != "" {
 				for range 3 {
-					wantRefused(t, sink.HearMembers(t.Context(), func(string, bool) {}), row.hear)
+					wantRefused(t, sink.HearMembers(deadline(t, 5*time.Second), func(string, bool) {}), row.hear)
 				}
 			} else {
 				notices := hear(t, sink)
