@@ -3,22 +3,24 @@
 package main_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
+	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
 
-// rig is a fake 2Chat in the test's process, a broker, and places for two copies of the connector.
+// rig is a fake 2Chat in the test's process, a broker, and places for copies of the connector.
 type rig struct {
 	fake    *twochattest.Fake
 	place   place
@@ -29,11 +31,13 @@ type rig struct {
 	words   []string // the operator's extra arguments at each start
 	url     string
 	sweeps  bool // late messages have to be found too
-	seats   [2]seat
+	seats   []seat
 }
 
 // seat is a place where one copy of the connector may run.
 type seat struct {
+	config  string
+	admin   string // the address of its admin server, always the same, so that a copy knows its predecessor
 	log     string
 	process *process
 	stopped bool // paused by SIGSTOP
@@ -47,7 +51,14 @@ type settings struct {
 	streams int
 	start   string
 	sweeps  bool
+	// replicas share the streams. If it is 0, there are two copies of which the second reads one stream more. So they do
+	// not share, but take the streams from each other.
+	replicas int
+	poll     string // more keys of the section poll
 }
+
+// spare is the stream that only the second of two copies reads.
+const spare, spareNumber = "spare", "+15550109999"
 
 // sweepEvery is the shortest interval that the configuration accepts.
 const sweepEvery = time.Minute
@@ -62,8 +73,9 @@ func newRig(t *testing.T, binary string, p place, s settings, options twochattes
 		r.streams = append(r.streams, fmt.Sprintf("stream-%d", i+1))
 		fmt.Fprintf(&streams, "    - { number: %q, name: %s }\n", r.numbers[i], r.streams[i])
 	}
-	options.Numbers = r.numbers
-	options.RequestsPerMinute, options.Credits = 1_000_000, 1_000_000_000
+	options.Numbers = append(slices.Clone(r.numbers), spareNumber)
+	options.RequestsPerMinute = cmp.Or(options.RequestsPerMinute, 1_000_000)
+	options.Credits = 1_000_000_000
 	r.fake = twochattest.New(options)
 	server, err := r.fake.Start()
 	if err != nil {
@@ -81,21 +93,36 @@ func newRig(t *testing.T, binary string, p place, s settings, options twochattes
 	if s.sweeps {
 		sweep = fmt.Sprintf(", sweep: { every: %v }", sweepEvery)
 	}
+	if s.poll == "" {
+		s.poll = "min_interval: 1s, max_interval: 2s, requests_per_minute: 1000000"
+	}
 	content := fmt.Sprintf(`twochat:
   base_url: %s
   streams:
 %sstart: %s
-poll: { min_interval: 1s, max_interval: 2s, requests_per_minute: 1000000, monthly_credits: 1000000000, timeout: 5s%s }
+poll: { %s, monthly_credits: 1000000000, timeout: 5s%s }
 sink:
   %s
 admin: { listen: 127.0.0.1:0 }
 log: { format: json }
-`, r.url, streams.String(), s.start, sweep, p.sink())
-	if err := os.WriteFile(r.config, []byte(content), 0o600); err != nil {
+`, r.url, streams.String(), s.start, s.poll, sweep, p.sink())
+	more := strings.Replace(content, streams.String(),
+		streams.String()+fmt.Sprintf("    - { number: %q, name: %s }\n", spareNumber, spare), 1)
+	other := filepath.Join(folder, "other.yaml")
+	if err := errors.Join(os.WriteFile(r.config, []byte(content), 0o600), os.WriteFile(other, []byte(more), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	for i := range r.seats {
-		r.seats[i].log = filepath.Join(folder, fmt.Sprintf("connector-%d.log", i+1))
+	copies := cmp.Or(s.replicas, 2)
+	ports := sinktest.FreePorts(t, copies)
+	for i := range copies {
+		of := seat{
+			config: r.config, admin: fmt.Sprintf("127.0.0.1:%d", ports+i),
+			log: filepath.Join(folder, fmt.Sprintf("connector-%d.log", i+1)),
+		}
+		if s.replicas == 0 && i == 1 {
+			of.config = other
+		}
+		r.seats = append(r.seats, of)
 	}
 	r.sweeps = s.sweeps
 	p.start(t)
@@ -123,8 +150,9 @@ func (r *rig) start(t *testing.T, i int) {
 		return
 	}
 	r.note(t, i)
-	args := append([]string{"run", "--config", r.config}, r.words...)
-	s.process = launch(t, s.log, []string{"TWOCHAT_API_KEY=test"}, r.binary, args...)
+	args := append([]string{"run", "--config", s.config}, r.words...)
+	s.process = launch(t, s.log, []string{"TWOCHAT_API_KEY=test", "TWOCHAT_CONNECTOR_ADMIN_LISTEN=" + s.admin}, r.binary,
+		args...)
 	s.starts++
 	s.stopped, s.asked = false, false
 }
@@ -205,6 +233,7 @@ func (r *rig) auditOf(t *testing.T, events map[string][][]byte) map[string]twoch
 		reports[name] = audit.Report(r.fake.Truth(r.numbers[i]))
 		delete(events, name)
 	}
+	delete(events, spare)
 	for name := range events {
 		t.Errorf("the broker holds events of %q, which nobody configured", name)
 	}
@@ -272,11 +301,7 @@ func (r *rig) settle(t *testing.T, within time.Duration) map[string]twochattest.
 func (r *rig) status() string {
 	var all strings.Builder
 	for i := range r.seats {
-		found := regexp.MustCompile(`"admin":"([^"]+)"`).FindAllStringSubmatch(tail(r.seats[i].log, 1_000_000), -1)
-		if len(found) == 0 {
-			continue
-		}
-		response, err := http.Get(found[len(found)-1][1] + "/status")
+		response, err := http.Get("http://" + r.seats[i].admin + "/status")
 		if err != nil {
 			continue // it does not run
 		}

@@ -1,0 +1,260 @@
+//go:build linux
+
+package main_test
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
+	"github.com/twochat-connector/twochat-connector/connector/fleet"
+	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
+)
+
+var fleetRounds = flag.Int("fleet", 0,
+	"how often replicas are killed, stopped, restarted and cut off, each, in the tests of a fleet; 0 only shares")
+
+const (
+	fleetStreams  = 60
+	fleetReplicas = 3
+	// fleetInterval is the interval that the rate allows for that many streams.
+	fleetInterval = 2 * time.Second
+	fleetRate     = fleetStreams * int(time.Minute/fleetInterval)
+)
+
+// fleetRig is three replicas of which each reads a share of sixty streams, while messages flow.
+type fleetRig struct {
+	*rig
+	t       *testing.T
+	mu      sync.Mutex
+	samples []sample
+}
+
+// sample is how many calls were made up to a time.
+type sample struct {
+	at    time.Time
+	calls int
+}
+
+// fleetOf shares sixty streams among three replicas, which come and go, and checks that nothing is lost, doubled or out of
+// order, that a stream is taken over in time, and that together they keep to the rate and poll no stream more often than
+// one replica would.
+func fleetOf(t *testing.T, binary string, p place) {
+	f := &fleetRig{t: t, rig: newRig(t, binary, p,
+		settings{streams: fleetStreams, start: "beginning", replicas: fleetReplicas, poll: "min_interval: 1s, max_interval: 1s"},
+		twochattest.Options{Seed: 15, History: 30, RequestsPerMinute: fleetRate})}
+	ctx, stop := context.WithCancel(t.Context())
+	var moving sync.WaitGroup
+	defer moving.Wait()
+	defer stop()
+	moving.Go(func() { f.move(ctx) })
+	moving.Go(func() { f.sample(ctx) })
+	for i := range fleetReplicas {
+		f.start(t, i)
+	}
+	took := f.settled(time.Now(), 30*time.Second, 0, 1, 2)
+	t.Logf("three replicas share the streams after %s", took)
+	f.polls(6 * fleetInterval)
+	f.leaves()
+	for range *fleetRounds {
+		f.killed()
+		f.sleeps()
+		f.restarted()
+		f.cutOff()
+		f.polls(6 * fleetInterval)
+	}
+	stop()
+	moving.Wait()
+	f.fake.Quiet()
+	reports := f.settle(t, time.Minute)
+	for i := range f.seats {
+		f.terminate(t, i)
+	}
+	expectClean(t, reports)
+	f.wantRate()
+}
+
+// report is what a replica says of itself; nil if it does not answer.
+func (f *fleetRig) report(i int) *pipeline.Report {
+	client := http.Client{Timeout: 2 * time.Second}
+	response, err := client.Get("http://" + f.seats[i].admin + "/status")
+	if err != nil {
+		return nil
+	}
+	defer response.Body.Close()
+	var r pipeline.Report
+	if json.NewDecoder(response.Body).Decode(&r) != nil {
+		return nil
+	}
+	return &r
+}
+
+// owned are the streams that these replicas own in the sink, each with how many of them do.
+func (f *fleetRig) owned(replicas ...int) map[string]int {
+	of := map[string]int{}
+	for _, i := range replicas {
+		if r := f.report(i); r != nil {
+			for _, s := range r.Streams {
+				if s.Owned {
+					of[s.Stream]++
+				}
+			}
+		}
+	}
+	return of
+}
+
+// settled waits until these replicas own each stream once, every one of them a fair share, and returns how long that took
+// from a time on.
+func (f *fleetRig) settled(from time.Time, within time.Duration, replicas ...int) time.Duration {
+	f.t.Helper()
+	var took time.Duration
+	if !eventually(f.t.Context(), within-time.Since(from), func() bool {
+		took = time.Since(from)
+		all := f.owned(replicas...)
+		for _, n := range all {
+			if n != 1 {
+				return false
+			}
+		}
+		for _, i := range replicas {
+			if len(f.owned(i)) < fleetStreams/len(replicas)/3 {
+				return false
+			}
+		}
+		return len(all) == fleetStreams
+	}) {
+		for _, i := range replicas {
+			r := f.report(i)
+			f.t.Logf("replica %d owns %d streams: %+v", i+1, len(f.owned(i)), r.Replicas)
+		}
+		f.t.Errorf("replicas %v do not share the streams within %s", replicas, within)
+	}
+	return took.Round(10 * time.Millisecond)
+}
+
+// polls checks how often streams are polled while the replicas stay the same.
+func (f *fleetRig) polls(during time.Duration) {
+	f.t.Helper()
+	pause(f.t.Context(), fleet.Lifetime) // until a part of the rate that grows has grown
+	before := 0
+	for _, number := range f.numbers {
+		before += f.fake.PageRequests(number)
+	}
+	began := time.Now()
+	pause(f.t.Context(), during)
+	intervals := float64(time.Since(began)) / float64(fleetInterval)
+	most, least, sum := 0, 1<<30, 0
+	for _, number := range f.numbers {
+		now := f.fake.PageRequests(number)
+		sum += now
+		most, least = max(most, now), min(least, now)
+	}
+	each := float64(sum-before) / float64(fleetStreams) / intervals
+	f.t.Logf("%.3f polls of a stream in an interval", each)
+	if each > 1.1 || each < 0.8 {
+		f.t.Errorf("a stream is polled %.3f times an interval, want 0.8 to 1.1", each)
+	}
+}
+
+// leaves ends a replica in order: the others have its streams at once.
+func (f *fleetRig) leaves() {
+	f.t.Helper()
+	began := time.Now()
+	var leaving sync.WaitGroup
+	leaving.Go(func() { f.terminate(f.t, 1) })
+	took := f.settled(began, 10*time.Second, 0, 2)
+	leaving.Wait()
+	f.t.Logf("after SIGTERM the others own its streams within %s", took)
+	if took > 2*time.Second {
+		f.t.Errorf("a take-over after SIGTERM took %s, want less than 2s", took)
+	}
+	f.returns(1)
+}
+
+// returns starts a replica again, and waits until it has its share.
+func (f *fleetRig) returns(i int) {
+	f.t.Helper()
+	f.start(f.t, i)
+	f.t.Logf("one more replica has its share after %s", f.settled(time.Now(), 25*time.Second, 0, 1, 2))
+}
+
+func (f *fleetRig) killed() {
+	f.t.Helper()
+	f.kill(f.t, 2)
+	f.takenOver("kill -9", 0, 1)
+	f.returns(2)
+}
+
+// takenOver checks that the others own everything in time after one has gone without a word.
+func (f *fleetRig) takenOver(how string, others ...int) {
+	f.t.Helper()
+	took := f.settled(time.Now(), 25*time.Second, others...)
+	f.t.Logf("after %s the others own its streams within %s", how, took)
+	if took > 15*time.Second {
+		f.t.Errorf("a take-over after %s took %s, want less than 15s", how, took)
+	}
+}
+
+// sleeps stops a replica for longer than it counts: it finds the others in its place when it wakes.
+func (f *fleetRig) sleeps() {
+	f.t.Helper()
+	f.pause(0)
+	f.takenOver("SIGSTOP", 1, 2)
+	f.resume(0)
+	f.t.Logf("awake, it has its share after %s", f.settled(time.Now(), 25*time.Second, 0, 1, 2))
+}
+
+// restarted kills a replica that starts again at once, as a container does.
+func (f *fleetRig) restarted() {
+	f.t.Helper()
+	f.kill(f.t, 0)
+	f.returns(0)
+}
+
+// cutOff kills the broker for a while: each goes on with what it has.
+func (f *fleetRig) cutOff() {
+	f.t.Helper()
+	f.place.kill(f.t)
+	pause(f.t.Context(), 5*time.Second)
+	f.place.start(f.t)
+	f.t.Logf("after the broker was away they share the streams within %s", f.settled(time.Now(), time.Minute, 0, 1, 2))
+}
+
+func (f *fleetRig) sample(ctx context.Context) {
+	for pause(ctx, 100*time.Millisecond) {
+		f.mu.Lock()
+		f.samples = append(f.samples, sample{time.Now(), f.fake.Requests()})
+		f.mu.Unlock()
+	}
+}
+
+// wantRate checks that no minute had more calls than the account allows, but for the reading of the account with which
+// each process begins.
+func (f *fleetRig) wantRate() {
+	f.t.Helper()
+	starts := 0
+	for _, s := range f.seats {
+		starts += s.starts
+	}
+	most, first := 0, 0
+	for _, s := range f.samples {
+		for s.at.Sub(f.samples[first].at) > time.Minute {
+			first++
+		}
+		most = max(most, s.calls-f.samples[first].calls)
+	}
+	f.t.Logf("at most %d calls in a minute; %d are allowed, and %d processes began", most, fleetRate, starts)
+	if most > fleetRate+starts {
+		f.t.Errorf("%d calls in a minute, of %d", most, fleetRate)
+	}
+	if most == 0 {
+		f.t.Error(fmt.Sprint("no call was counted in ", len(f.samples), " samples"))
+	}
+}
