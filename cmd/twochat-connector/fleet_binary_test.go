@@ -53,7 +53,6 @@ func fleetOf(t *testing.T, binary string, p place) {
 	var moving sync.WaitGroup
 	defer moving.Wait()
 	defer stop()
-	moving.Go(func() { f.move(ctx) })
 	moving.Go(func() { f.sample(ctx) })
 	for i := range fleetReplicas {
 		f.start(t, i)
@@ -131,12 +130,27 @@ func (f *fleetRig) settled(from time.Time, within time.Duration, replicas ...int
 		return len(all) == fleetStreams
 	}) {
 		for _, i := range replicas {
-			r := f.report(i)
-			f.t.Logf("replica %d owns %d streams: %+v", i+1, len(f.owned(i)), r.Replicas)
+			f.explain(i)
 		}
 		f.t.Errorf("replicas %v do not share the streams within %s", replicas, within)
 	}
 	return took.Round(10 * time.Millisecond)
+}
+
+// explain logs what a replica has and what it lacks.
+func (f *fleetRig) explain(i int) {
+	f.t.Helper()
+	r := f.report(i)
+	if r == nil || r.Replicas == nil {
+		f.t.Logf("replica %d does not answer", i+1)
+		return
+	}
+	f.t.Logf("replica %d has %d streams; %s %s", i+1, len(r.Streams), r.Replicas.Text(), r.Replicas.Cause)
+	for _, s := range r.Streams {
+		if !s.Owned {
+			f.t.Logf("  %s is %s since %s: %s", s.Stream, s.State, time.Since(s.Since).Round(time.Millisecond), s.Cause)
+		}
+	}
 }
 
 // polls checks how often streams are polled while the replicas stay the same.
@@ -227,8 +241,10 @@ func (f *fleetRig) cutOff() {
 	f.t.Logf("after the broker was away they share the streams within %s", f.settled(time.Now(), time.Minute, 0, 1, 2))
 }
 
+// sample lets messages arrive, and counts calls.
 func (f *fleetRig) sample(ctx context.Context) {
-	for pause(ctx, 100*time.Millisecond) {
+	for i := 0; pause(ctx, 100*time.Millisecond); i++ {
+		f.fake.Insert(f.numbers[i*7%len(f.numbers)], 1+i%3)
 		f.mu.Lock()
 		f.samples = append(f.samples, sample{time.Now(), f.fake.Requests()})
 		f.mu.Unlock()
