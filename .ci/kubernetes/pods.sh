@@ -45,7 +45,8 @@ audited() {
 	say "$1: $(tr '\n' ';' <"$dir/audit")"
 	fake POST resume
 }
-# read_through WHAT COMMAND …: checks that no stream is unread for more than 15 s during the command.
+# read_through WHAT COMMAND …: checks that no stream is unread for more than 20 s, twice the time that a replica counts
+# which is not heard of, during the command.
 read_through() {
 	local what=$1 gap
 	shift
@@ -53,7 +54,7 @@ read_through() {
 	"$@"
 	sleep 5
 	gap=$(fake GET unread)
-	awk -v gap="$gap" 'BEGIN { exit !(gap <= 15) }' || fail "$what: a stream was not read for $gap s"
+	awk -v gap="$gap" 'BEGIN { exit !(gap <= 20) }' || fail "$what: a stream was not read for $gap s"
 	say "$what: no stream unread for more than $gap s"
 }
 wait_for_pods() { kubectl -n "$1" wait --for=condition=Available deployment --all --timeout=120s >/dev/null || fail "the pods of $1"; }
@@ -112,6 +113,15 @@ rolled "rollback"
 restart() { kubectl -n whatsapp rollout restart deployment/chat-twochat-connector >/dev/null && rolled "a rolling update"; }
 for _ in 1 2; do read_through "rolling update" restart; done
 audited "upgrade, rollback, two rolling updates"
+
+# Three replicas share the streams, whatever replaces them. ROLLOUTS is how often all of them are replaced.
+scaled() { kubectl -n whatsapp scale deployment/chat-twochat-connector --replicas="$1" >/dev/null && rolled "$1 replicas"; }
+read_through "three replicas" scaled 3
+for _ in $(seq "${ROLLOUTS:-2}"); do read_through "rolling update of three replicas" restart; done
+kill_one() { kill -9 "$(pgrep -f '^/usr/local/bin/twochat-connector run --config' | head -n 1)" && sleep 15; }
+read_through "kill -9 of one of three replicas" kill_one
+read_through "one replica again" scaled 1
+audited "three replicas, replaced, one killed"
 
 pod() { kubectl -n whatsapp get pods -l app.kubernetes.io/instance=chat,app.kubernetes.io/name=twochat-connector --field-selector=status.phase=Running -o jsonpath='{.items[0].metadata.name}'; }
 restarts() { kubectl -n whatsapp get pod "$1" -o jsonpath='{.status.containerStatuses[0].restartCount}'; }
