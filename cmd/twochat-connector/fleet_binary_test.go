@@ -14,6 +14,7 @@ import (
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/connector/fleet"
+	"github.com/twochat-connector/twochat-connector/connector/poller"
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
 
@@ -23,6 +24,8 @@ var fleetRounds = flag.Int("fleet", 0,
 const (
 	fleetStreams  = 60
 	fleetReplicas = 3
+	// fleetFloor is how many messages each list has before it is read. With a page of them, a stream costs a call a poll.
+	fleetFloor = 100
 	// fleetInterval is the interval that the rate allows for that many streams.
 	fleetInterval = 2 * time.Second
 	fleetRate     = fleetStreams * int(time.Minute/fleetInterval)
@@ -47,18 +50,22 @@ type sample struct {
 // one replica would.
 func fleetOf(t *testing.T, binary string, p place) {
 	f := &fleetRig{t: t, rig: newRig(t, binary, p,
-		settings{streams: fleetStreams, start: "beginning", replicas: fleetReplicas, poll: "min_interval: 1s, max_interval: 1s"},
-		twochattest.Options{Seed: 15, History: 30, RequestsPerMinute: fleetRate})}
+		settings{streams: fleetStreams, start: "now", replicas: fleetReplicas, poll: "min_interval: 1s, max_interval: 1s"},
+		twochattest.Options{Seed: 15, History: fleetFloor, RequestsPerMinute: fleetRate})}
+	f.floor = fleetFloor
 	ctx, stop := context.WithCancel(t.Context())
 	var moving sync.WaitGroup
 	defer moving.Wait()
 	defer stop()
-	moving.Go(func() { f.sample(ctx) })
 	for i := range fleetReplicas {
 		f.start(t, i)
 	}
 	took := f.settled(time.Now(), 30*time.Second, 0, 1, 2)
 	t.Logf("three replicas share the streams after %s", took)
+	if !eventually(t.Context(), time.Minute, f.live) {
+		t.Fatal("not all streams begin")
+	}
+	moving.Go(func() { f.sample(ctx) })
 	f.polls(6 * fleetInterval)
 	f.leaves()
 	for range *fleetRounds {
@@ -107,6 +114,21 @@ func (f *fleetRig) owned(replicas ...int) map[string]int {
 		}
 	}
 	return of
+}
+
+// live reports whether all streams have begun, so that what arrives from now on is wanted.
+func (f *fleetRig) live() bool {
+	n := 0
+	for i := range f.seats {
+		if r := f.report(i); r != nil {
+			for _, s := range r.Streams {
+				if s.State == poller.StateLive {
+					n++
+				}
+			}
+		}
+	}
+	return n == fleetStreams
 }
 
 // settled waits until these replicas own each stream once, every one of them a fair share, and returns how long that took

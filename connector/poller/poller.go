@@ -246,6 +246,7 @@ func (p *Poller) acquire(ctx context.Context) error {
 		return err
 	}
 	p.retrier.acquired()
+	p.record.own()
 	c := p.session.Reader().Checkpoint()
 	p.record.counters = c.Counters
 	p.record.logger.Info("stream acquired", "sequence", c.Sequence, "epoch", c.Epoch)

@@ -224,3 +224,10 @@ func (r *statusRecord) commitEnded(err error) {
 	r.mu.Unlock()
 	tell()
 }
+
+// own records that the stream was taken over, whatever it waits for next.
+func (r *statusRecord) own() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status.Owned = true
+}
