@@ -72,7 +72,7 @@ type Poller struct {
 	record   statusRecord
 	schedule schedule
 	adjusted chan struct{} // holds a token while the intervals have changed and Run has not yet noticed
-	relieved chan struct{} // holds a token while another owner may have gone and standDown has not yet noticed
+	relieved chan struct{} // holds a token while another owner may have gone and standby has not yet noticed
 
 	trace     string       // of the step in progress; empty if there is none
 	urgency   atomic.Int32 // an Urgency; pages are read in parallel
@@ -306,7 +306,7 @@ func (p *Poller) failed(ctx context.Context, err error) (time.Duration, error) {
 	case failureSource:
 		return p.record.waitFor(StateNoSource, err, p.retrier.walk.Next()), nil
 	case failureFenced:
-		return p.standDown(ctx), nil
+		return (&standby{p}).wait(ctx), nil
 	case failureSuspect:
 		var suspicion *reader.Suspicion
 		errors.As(err, &suspicion)

@@ -17,12 +17,15 @@ const ownSightings = 2
 // doubledFences is how many times in a row a fenced instance doubles its wait.
 const doubledFences = 5
 
-// standDown waits until the other owner has not committed for as long as five polls would take it, at intervals that
+// standby is a poller that was fenced.
+type standby struct{ *Poller }
+
+// wait waits until the other owner has not committed for as long as five polls would take it, at intervals that
 // grow like its own, or as long as Config.StandDown says, or until the log shows twice that nobody else has taken it, or
 // until EndStandby. Meanwhile it requests nothing from 2Chat. An instance that is fenced again without having committed anything waits twice as long each time. Otherwise
 // two instances could take the stream from each other forever, as what one does between two commits, such as searching
 // a long list, may take longer than the other waits.
-func (p *Poller) standDown(ctx context.Context) time.Duration {
+func (p *standby) wait(ctx context.Context) time.Duration {
 	select {
 	case <-p.relieved: // meant for a standby before this one
 	default:
@@ -35,7 +38,7 @@ func (p *Poller) standDown(ctx context.Context) time.Duration {
 	factor := time.Duration(1) << min(p.fruitless, doubledFences)
 	p.fruitless++
 	for first := true; ; first = false {
-		until := quiet.Add(factor * p.standDownTime(last.Owner))
+		until := quiet.Add(factor * p.patience(last.Owner))
 		p.record.noteUntil(StateStandby, connector.ErrFenced, until)
 		if !time.Now().Before(until) {
 			return 0
@@ -44,7 +47,7 @@ func (p *Poller) standDown(ctx context.Context) time.Duration {
 		if first && p.config.StandDown != nil {
 			wait = 0 // how long to wait depends on who it is
 		}
-		if !p.standBy(ctx, wait) {
+		if !p.pause(ctx, wait) {
 			return 0
 		}
 		checkpoint, found, err := p.config.Log.Peek(ctx)
@@ -64,8 +67,8 @@ func (p *Poller) standDown(ctx context.Context) time.Duration {
 	}
 }
 
-// standBy waits for that long. It returns false if the context ended, or if the stream is to be taken over at once.
-func (p *Poller) standBy(ctx context.Context, wait time.Duration) bool {
+// pause waits for that long. It returns false if the context ended, or if the stream is to be taken over at once.
+func (p *standby) pause(ctx context.Context, wait time.Duration) bool {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
@@ -78,8 +81,8 @@ func (p *Poller) standBy(ctx context.Context, wait time.Duration) bool {
 	}
 }
 
-// standDownTime is how long the other owner may be without a commit; "" is one that is not known yet.
-func (p *Poller) standDownTime(owner string) time.Duration {
+// patience is how long the other owner may be without a commit; "" is one that is not known yet.
+func (p *standby) patience(owner string) time.Duration {
 	if p.config.StandDown != nil && owner != "" {
 		if of := p.config.StandDown(owner); of > 0 {
 			return of

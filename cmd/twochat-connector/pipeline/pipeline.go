@@ -60,9 +60,8 @@ type Pipeline struct {
 	work  sync.WaitGroup // of the accounts
 	begun chan struct{}  // closed when the streams have begun
 
-	replicas  *replicas // that share the streams; nil if the sink is for one process
-	arranging sync.Mutex
-	fresh     map[string]connector.Claim // of the start, for streams that have not begun yet
+	replicas    *replicas // that share the streams; nil if the sink is for one process
+	arrangement *arrangement
 
 	mu       sync.Mutex
 	accounts []*accountWorker
@@ -75,9 +74,10 @@ func New(p Parts) *Pipeline {
 	l.watchdog = newWatchdog(l.started)
 	l.Configuration.Set(Configuration{Loaded: l.started.UTC()})
 	p.Registry.MustRegister(ConfigurationMetrics(l.Configuration.Current)...)
-	p.Registry.MustRegister(l.replicaMetrics()...)
+	p.Registry.MustRegister(replicaMetrics(l)...)
 	l.life, l.begun = &lifetime{over: make(chan struct{})}, make(chan struct{})
-	l.replicas, l.fresh = newReplicas(p, l.Instance), map[string]connector.Claim{}
+	l.replicas = newReplicas(p, l.Instance)
+	l.arrangement = &arrangement{Pipeline: l, fresh: map[string]connector.Claim{}}
 	for _, source := range p.Sources {
 		claims := ClaimsOf(source.Config, source.Privacy, l.Instance, p.Overrides)
 		a := l.newAccount(source)
@@ -85,7 +85,7 @@ func New(p Parts) *Pipeline {
 			a.workers = l.newStreams(a, claims, startWithin(p.Config), p.Overrides.AcceptHistory)
 		} else {
 			for _, claim := range claims {
-				l.fresh[claim.Stream.Name] = claim
+				l.arrangement.fresh[claim.Stream.Name] = claim
 			}
 		}
 		l.accounts = append(l.accounts, a)
@@ -129,7 +129,7 @@ func (l *Pipeline) Run(ctx context.Context) error {
 		l.work.Go(func() { a.run(ctx, l.life) })
 	}
 	close(l.begun)
-	stopAttending := l.attend(ctx)
+	stopAttending := l.arrangement.attend(ctx)
 	l.life.end()
 	<-l.life.over
 	stopAttending()

@@ -10,7 +10,7 @@ import (
 // share lets each account of a plan use its part of the rate: that of the streams that are read here. A part that gets
 // smaller does so at once. One that gets larger does so later, when whoever had it before has seen the change, or is
 // gone; so all replicas together keep to the account's rate.
-func (l *Pipeline) share(p *plan) {
+func (l *arrangement) share(p *plan) {
 	r := l.replicas
 	r.stopGrowing()
 	grown := map[*quota.Account]float64{}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
@@ -27,25 +28,32 @@ func (l *Pipeline) Reload(ctx context.Context, next *config.Config) (Reloaded, e
 	case <-ctx.Done():
 		return Reloaded{}, errEnding
 	}
-	l.arranging.Lock()
-	defer l.arranging.Unlock()
+	l.arrangement.changing.Lock()
+	defer l.arrangement.changing.Unlock()
 	if !l.life.begin() {
 		return Reloaded{}, errEnding
 	}
 	defer l.life.end()
-	plan, err := l.plan(next)
+	plan, err := l.arrangement.plan(next)
 	if err != nil {
 		return Reloaded{}, err
 	}
-	l.follow(ctx, plan)
+	l.arrangement.follow(ctx, plan)
 	if l.replicas != nil {
 		l.replicas.adopt(next)
 	}
 	return Reloaded{Begun: plan.begin, Ended: len(plan.leaving), Kept: plan.kept}, nil
 }
 
+// arrangement is which streams a pipeline runs: it changes with the configuration, and as other replicas come and go.
+type arrangement struct {
+	*Pipeline
+	changing sync.Mutex                 // held during a change
+	fresh    map[string]connector.Claim // of the start, for streams that have not begun yet
+}
+
 // follow does what is planned.
-func (l *Pipeline) follow(ctx context.Context, p *plan) {
+func (l *arrangement) follow(ctx context.Context, p *plan) {
 	l.leave(p)
 	l.join(ctx, p)
 	if l.replicas != nil {
@@ -72,7 +80,7 @@ type planned struct {
 }
 
 // plan compares the configuration with what runs. It opens the new accounts, and starts nothing.
-func (l *Pipeline) plan(next *config.Config) (*plan, error) {
+func (l *arrangement) plan(next *config.Config) (*plan, error) {
 	running := l.all()
 	p := &plan{accounts: slices.Clone(running)}
 	for _, one := range next.ByAccount() {
@@ -98,7 +106,7 @@ func (l *Pipeline) plan(next *config.Config) (*plan, error) {
 }
 
 // complete finds out what the accounts of a plan mean for the streams.
-func (l *Pipeline) complete(p *plan) {
+func (l *arrangement) complete(p *plan) {
 	for _, to := range p.next {
 		to.claims = l.owned(to.Source)
 		p.compare(to)
@@ -134,7 +142,7 @@ func (p *plan) discard() {
 }
 
 // leave ends the streams and accounts that are gone, and waits for them: a commit in progress is finished.
-func (l *Pipeline) leave(p *plan) {
+func (l *arrangement) leave(p *plan) {
 	for _, w := range p.leaving {
 		close(w.gone)
 	}
@@ -154,7 +162,7 @@ func (l *Pipeline) leave(p *plan) {
 }
 
 // join adjusts what stays, and begins what is new.
-func (l *Pipeline) join(ctx context.Context, p *plan) {
+func (l *arrangement) join(ctx context.Context, p *plan) {
 	var next []*accountWorker
 	begin := map[*accountWorker][]*streamWorker{}
 	for _, to := range p.next {
@@ -196,7 +204,7 @@ func (l *Pipeline) join(ctx context.Context, p *plan) {
 }
 
 // taken is the part of an account with its next configuration: the one that runs, adjusted, or a new one.
-func (l *Pipeline) taken(to *planned) *accountWorker {
+func (l *arrangement) taken(to *planned) *accountWorker {
 	if to.was == nil {
 		return l.newAccount(to.Source)
 	}

@@ -56,7 +56,7 @@ func newReplicas(p Parts, instance string) *replicas {
 
 // attend takes part among the replicas until the context ends or the returned function is called, and lets the pipeline
 // follow what that means for its streams. What it announced is withdrawn first.
-func (l *Pipeline) attend(ctx context.Context) (stop func()) {
+func (l *arrangement) attend(ctx context.Context) (stop func()) {
 	r := l.replicas
 	if r == nil {
 		return func() {}
@@ -215,9 +215,9 @@ func (r *replicas) now() fleet.View {
 }
 
 // arrange gives up the streams that belong to others by this view, and begins those that belong to this replica.
-func (l *Pipeline) arrange(ctx context.Context, view fleet.View) {
-	l.arranging.Lock()
-	defer l.arranging.Unlock()
+func (l *arrangement) arrange(ctx context.Context, view fleet.View) {
+	l.changing.Lock()
+	defer l.changing.Unlock()
 	if !l.life.begin() {
 		return
 	}
@@ -247,7 +247,7 @@ func (l *Pipeline) arrange(ctx context.Context, view fleet.View) {
 }
 
 // owned are the claims of the streams of an account that this replica reads.
-func (l *Pipeline) owned(of Source) []connector.Claim {
+func (l *arrangement) owned(of Source) []connector.Claim {
 	claims := ClaimsOf(of.Config, of.Privacy, l.Instance, Overrides{})
 	if l.replicas == nil {
 		return claims
@@ -264,7 +264,7 @@ func (l *Pipeline) owned(of Source) []connector.Claim {
 
 // begins returns the claim with which a stream begins, and whether what is held is to be delivered: what was asked for
 // at the start counts for the streams of the start, once.
-func (l *Pipeline) begins(claim connector.Claim) (as connector.Claim, acceptHistory bool) {
+func (l *arrangement) begins(claim connector.Claim) (as connector.Claim, acceptHistory bool) {
 	name := claim.Stream.Name
 	if of, fresh := l.fresh[name]; fresh && of.Stream == claim.Stream {
 		delete(l.fresh, name)
@@ -273,21 +273,17 @@ func (l *Pipeline) begins(claim connector.Claim) (as connector.Claim, acceptHist
 	return claim, false
 }
 
-// standDown is nil if there are no replicas.
-func (l *Pipeline) standDown() func(owner string) time.Duration {
-	if l.replicas == nil {
+// standDown is how long a stream that another owner has taken waits for that one's next commit: if it is a replica, as
+// long as one counts that is not heard of. It is 0 for another owner, such as a command. The function is nil if there are
+// no replicas.
+func (r *replicas) standDown() func(owner string) time.Duration {
+	if r == nil {
 		return nil
 	}
-	return l.mateTime
-}
-
-// mateTime is how long a stream that another replica has taken waits for that one's next commit: as long as a replica
-// counts that is not heard of. It is 0 for an owner that is no replica, such as a command.
-func (l *Pipeline) mateTime(owner string) time.Duration {
-	for _, m := range l.replicas.now().Members {
-		if m.Is(owner) {
+	return func(owner string) time.Duration {
+		if slices.ContainsFunc(r.now().Members, func(m fleet.Member) bool { return m.Is(owner) }) {
 			return fleet.Lifetime
 		}
+		return 0
 	}
-	return 0
 }

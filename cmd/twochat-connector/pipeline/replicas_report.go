@@ -108,7 +108,7 @@ func (r *ReplicasReport) Text() string {
 }
 
 // replicaMetrics are those of the replicas and of what they share. They exist in every sink, so that alerts hold for all.
-func (l *Pipeline) replicaMetrics() []prometheus.Collector {
+func replicaMetrics(l *Pipeline) []prometheus.Collector {
 	options := func(name, help string) prometheus.Opts {
 		return prometheus.Opts{Namespace: "twochat_connector", Name: name, Help: help}
 	}
