@@ -82,6 +82,7 @@ func metricNames(t *testing.T) []string {
 		Logger: slog.New(slog.DiscardHandler),
 	}))
 	registry.MustRegister(pipeline.ConfigurationMetrics(new(pipeline.ConfigurationRecord).Current)...)
+	registry.MustRegister(pipeline.ReplicaMetrics(func() pipeline.ReplicaCounts { return pipeline.ReplicaCounts{} })...)
 	registry.MustRegister(pipeline.UnknownMembers(func() uint64 { return 0 }))
 	registry.MustRegister(pipeline.ShapeMetrics(func() []twochat.ShapeChange { return nil })...)
 	descriptions := make(chan *prometheus.Desc)

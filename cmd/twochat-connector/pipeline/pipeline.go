@@ -74,7 +74,7 @@ func New(p Parts) *Pipeline {
 	l.watchdog = newWatchdog(l.started)
 	l.Configuration.Set(Configuration{Loaded: l.started.UTC()})
 	p.Registry.MustRegister(ConfigurationMetrics(l.Configuration.Current)...)
-	p.Registry.MustRegister(replicaMetrics(l)...)
+	p.Registry.MustRegister(ReplicaMetrics(func() ReplicaCounts { return countReplicas(l) })...)
 	l.life, l.begun = &lifetime{over: make(chan struct{})}, make(chan struct{})
 	l.replicas = newReplicas(p, l.Instance)
 	l.arrangement = &arrangement{Pipeline: l, fresh: map[string]connector.Claim{}}

@@ -107,40 +107,51 @@ func (r *ReplicasReport) Text() string {
 	return fmt.Sprintf("%d: %s", len(members), strings.Join(said, ", "))
 }
 
-// replicaMetrics are those of the replicas and of what they share. They exist in every sink, so that alerts hold for all.
-func replicaMetrics(l *Pipeline) []prometheus.Collector {
+// ReplicaCounts are what the metrics of the replicas show.
+type ReplicaCounts struct {
+	Replicas, Streams, Configured, Changes int
+	Unseen                                 bool
+}
+
+// countReplicas counts one replica for a sink that is for one process, so that alerts hold for all sinks.
+func countReplicas(l *Pipeline) ReplicaCounts {
+	c := ReplicaCounts{Replicas: 1, Streams: len(l.workers())}
+	for _, a := range l.all() {
+		c.Configured += len(a.Config.Streams())
+	}
+	if r := l.replicas; r != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		c.Replicas, c.Changes, c.Unseen = len(r.view.Members), r.changes, r.cause != ""
+	}
+	return c
+}
+
+// ReplicaMetrics are those of the replicas and of what they share.
+func ReplicaMetrics(now func() ReplicaCounts) []prometheus.Collector {
 	options := func(name, help string) prometheus.Opts {
 		return prometheus.Opts{Namespace: "twochat_connector", Name: name, Help: help}
 	}
-	gauge := func(name, help string, value func() int) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts(options(name, help)), func() float64 { return float64(value()) })
-	}
-	report := func() *ReplicasReport {
-		if l.replicas == nil {
-			return &ReplicasReport{Members: make([]MemberReport, 1)}
-		}
-		return l.replicas.report()
+	gauge := func(name, help string, value func(ReplicaCounts) int) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts(options(name, help)),
+			func() float64 { return float64(value(now())) })
 	}
 	return []prometheus.Collector{
 		gauge("replicas", "Replicas that share the streams, this one included; 0 while it waits for the others.",
-			func() int { return len(report().Members) }),
-		gauge("replica_streams", "Streams that this replica reads.", func() int { return len(l.workers()) }),
-		gauge("configured_streams", "Streams of the configuration, whoever reads them.", func() (n int) {
-			for _, a := range l.all() {
-				n += len(a.Config.Streams())
-			}
-			return n
-		}),
+			func(c ReplicaCounts) int { return c.Replicas }),
+		gauge("replica_streams", "Streams that this replica reads.", func(c ReplicaCounts) int { return c.Streams }),
+		gauge("configured_streams", "Streams of the configuration, whoever reads them.",
+			func(c ReplicaCounts) int { return c.Configured }),
 		gauge("replicas_unseen", "1 while this replica cannot see the others, and goes on with the streams that it has.",
-			func() int {
-				if report().Cause != "" {
+			func(c ReplicaCounts) int {
+				if c.Unseen {
 					return 1
 				}
 				return 0
 			}),
 		prometheus.NewCounterFunc(
 			prometheus.CounterOpts(options("replica_changes_total", "Changes of the replicas, as this one saw them.")),
-			func() float64 { return float64(report().Changes) }),
+			func() float64 { return float64(now().Changes) }),
 	}
 }
 
