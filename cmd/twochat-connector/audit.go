@@ -81,7 +81,8 @@ func runAudit(ctx context.Context, p *cli.Program, args []string) error {
 	}
 	if *stream != "" {
 		one, err := streamNamed(c, *stream)
-		if live, is := strings.CutSuffix(*stream, connector.HistoryStream(connector.Stream{}).Name); err != nil && is && live != "" {
+		suffix := connector.HistoryStream(connector.Stream{}).Name
+		if live, is := strings.CutSuffix(*stream, suffix); err != nil && is && live != "" {
 			one, err = streamNamed(c, live)
 			o.History = true
 		}
