@@ -37,8 +37,10 @@ file has to be given up by ` + "`run`" + ` first. It may be killed at any time: 
 command goes on.
 
 A stream that ` + "`checkpoint rename`" + ` gave another name is searched under its former
-names too, which stay retired. A stream that was imported from another sink is
-searched in this sink alone: what is in the former sink stays there.
+names too, which stay retired, and under the keys of its time: where a pseudonym
+key is gone, the exit code is 3, and the token of that time finds it. A stream
+that was imported from another sink is searched in this sink alone: what is in the
+former sink stays there.
 
 Kafka cannot remove single events: there it says which partitions hold them, how
 long they are kept, and the command that shortens that, and ends with exit code

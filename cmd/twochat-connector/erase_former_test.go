@@ -1,10 +1,15 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
@@ -172,4 +177,79 @@ func forgetFormerNames(t *testing.T, path string) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// A chat that is named by its session key is found under former keys too. Where the pseudonym key of the time is gone,
+// that is said, and the token of the time finds it.
+func TestErase_FormerKeys(t *testing.T) {
+	noLeaks(t)
+	fake, api := fakeAPI(t, twochattest.Options{Seed: 95, History: 120})
+	dir := t.TempDir()
+	sink := "file: { path: " + filepath.Join(dir, "events.jsonl") + " }"
+	c := canaryOf(t, fake)
+	keyed := configure(t, api, sink, "privacy: { identifiers: pseudonymous, key_file: "+secretIn(t, dir)+" }")
+	hashed := configure(t, api, sink)
+	clear := configure(t, api, sink, "privacy: { identifiers: clear }")
+	deliver(t, hashed, 120)
+	renameStream(t, hashed, "support", "sales")
+	replace(t, clear, "name: support", "name: sales")
+	replace(t, keyed, "name: support", "name: sales")
+	fake.Insert("", 1)
+	deliver(t, clear, 121, "--rekey")
+	r := erased(t, cli.ExitFine, "--config", clear, "--chat", c.session, "--dry-run")
+	if r.Streams[1].Events.Found != c.messages {
+		t.Errorf("by the session key: %+v", r.Streams[1])
+	}
+	fake.Insert("", 1)
+	deliver(t, keyed, 122, "--rekey")
+	fake.Insert("", 1)
+	deliver(t, clear, 123, "--rekey")
+	r = erased(t, cli.ExitWrong, "--config", clear, "--chat", c.digits, "--dry-run")
+	if r.Streams[0].Unreachable != 1 || r.Streams[1].Unreachable != 0 || r.Streams[1].Events.Found != c.messages {
+		t.Errorf("%+v, %+v", r.Streams[0], r.Streams[1])
+	}
+	content, err := os.ReadFile(filepath.Join(dir, "events.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var e struct{ Subject string }
+	if err := json.Unmarshal(bytes.Split(content, []byte("\n"))[121], &e); err != nil {
+		t.Fatal(err)
+	}
+	r = erased(t, cli.ExitFine, "--config", clear, "--chat", e.Subject, "--yes")
+	if r.Streams[0].Erased.Events != 1 {
+		t.Errorf("by the token of the time: %+v", r.Streams[0])
+	}
+}
+
+// A former name whose checkpoint is gone cannot be taken over, so what is there of the chat stays, and that is said.
+func TestErase_FormerNameWithoutACheckpoint(t *testing.T) {
+	noLeaks(t)
+	fake, api := fakeAPI(t, twochattest.Options{Seed: 96, History: 120})
+	server := embeddedServer(t)
+	path := configure(t, api, "jetstream: { url: '"+server+"' }")
+	deliver(t, path, 120)
+	c := canaryOf(t, fake)
+	renameStream(t, path, "support", "sales")
+	_, stream := streamToTamper(t, server)
+	if err := stream.Purge(t.Context(), jetstream.WithPurgeSubject("whatsapp-checkpoint.support")); err != nil {
+		t.Fatal(err)
+	}
+	r := erased(t, cli.ExitWrong, "--config", path, "--chat", c.digits, "--yes")
+	if s := r.Streams[1]; !s.NoCheckpoint || s.Events.Found != c.messages || s.Erased.Events != 0 {
+		t.Errorf("%+v", s)
+	}
+	code, out, _ := finish(t, "audit", "--config", path, "--all")
+	wantCode(t, code, cli.ExitFine)
+	clitest.WantText(t, "audit", out, "120 events under the former name support, whose checkpoint is gone")
+}
+
+// secretIn is the path of a pseudonym key.
+func secretIn(t *testing.T, dir string) string {
+	t.Helper()
+	path := filepath.Join(dir, "pseudonyms")
+	if err := os.WriteFile(path, []byte("0123456789abcdef0123"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

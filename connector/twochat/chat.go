@@ -36,6 +36,20 @@ func NewChat(privacy Privacy, stream connector.Stream, said string) (*Chat, erro
 	return c, nil
 }
 
+// AddFormerKey adds the chat's token under a former key of its stream. It reports false where that cannot be computed:
+// with a pseudonym key that is not configured any more.
+func (c *Chat) AddFormerKey(key connector.FormerKey) bool {
+	former := c.rules
+	switch mode := Identifiers(key.Privacy); {
+	case mode == IdentifiersHashed, mode == IdentifiersClear:
+		former = &redactor{mode: mode}
+	case key.Privacy != (Privacy{Identifiers: c.rules.mode, Secret: c.rules.secret}).Name():
+		return false
+	}
+	c.tokens[former.chat(key.SourceKey, []byte(c.said))] = struct{}{}
+	return true
+}
+
 // numberIn returns the digits of a text that is a person's number, or the WhatsApp id of one; else "".
 func numberIn(said []byte) string {
 	if user, suffix, ok := bytes.Cut(said, []byte("@")); ok {

@@ -85,7 +85,13 @@ func (e *Engine) run(ctx context.Context) error {
 			}
 		}
 	}
-	return e.report.print(e.program, e.options.JSON)
+	if err := e.report.print(e.program, e.options.JSON); err != nil {
+		return err
+	}
+	if e.report.incomplete() {
+		return cli.ErrFoundWrong
+	}
+	return nil
 }
 
 // target is a stream of which the sink holds something, and the chat in it.
@@ -95,6 +101,7 @@ type target struct {
 	// checkpoint is the one that was found. formerOf is the stream's present name, if the target is under a former one.
 	checkpoint connector.Checkpoint
 	formerOf   string
+	keys       formerKeys
 
 	chat   *twochat.Chat
 	report *StreamReport
@@ -147,10 +154,12 @@ func (e *Engine) findIn(ctx context.Context, account *config.Config, sink sinks.
 		if err != nil {
 			return nil, err
 		}
+		var live connector.FormerKeys // of the live stream, whose tokens the history has
 		for _, one := range []*target{{sink: sink, claim: claim}, {sink: beside, claim: history}} {
 			if one.sink == nil {
 				continue
 			}
+			one.keys.others = live
 			// A history was read for the live stream, so its chats have the same tokens.
 			if one.chat, err = twochat.NewChat(privacy, claim.Stream, e.options.Chat); err != nil {
 				return nil, cli.UsageOf(err)
@@ -162,6 +171,7 @@ func (e *Engine) findIn(ctx context.Context, account *config.Config, sink sinks.
 			if !there {
 				continue
 			}
+			live = one.checkpoint.FormerKeys
 			former, err := e.findFormer(ctx, one)
 			if err != nil {
 				return nil, err
@@ -200,6 +210,7 @@ func (e *Engine) count(ctx context.Context, one *target) (there bool, err error)
 	if !there {
 		return false, nil
 	}
+	one.keys.learn(one, checkpoint)
 	if one.formerOf != "" && checkpoint.RenamedTo != "" {
 		one.claim = one.claim.ForFormerName(checkpoint)
 	}
@@ -229,7 +240,9 @@ func (e *Engine) count(ctx context.Context, one *target) (there bool, err error)
 	chats := make(map[string]struct{})
 	err = read(func(stored connector.StoredRecord) error {
 		r.Events.Looked++
-		if stored.Fault == nil && one.chat.Event(stored.Event) {
+		ours := stored.Fault == nil && one.chat.Event(stored.Event)
+		one.keys.see(stored, ours)
+		if ours {
 			r.Events.Found++
 			chats[subjectOf(stored.Event)] = struct{}{}
 			r.place(stored)
@@ -242,7 +255,7 @@ func (e *Engine) count(ctx context.Context, one *target) (there bool, err error)
 		}
 		return nil
 	})
-	r.Chats = len(chats)
+	r.Chats, r.Unreachable = len(chats), one.keys.unreachable()
 	return true, err
 }
 

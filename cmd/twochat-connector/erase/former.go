@@ -2,6 +2,7 @@ package erase
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
@@ -16,18 +17,20 @@ func (e *Engine) findFormer(ctx context.Context, current *target) ([]*target, er
 	for _, name := range names {
 		former := &target{sink: current.sink, claim: current.claim, chat: current.chat, formerOf: current.claim.Stream.Name}
 		former.claim.Stream.Name = name
+		former.keys.all = current.checkpoint.FormerKeys
 		c, there, err := pipeline.Peek(ctx, former.sink, former.claim)
 		if err != nil {
 			return nil, err
+		}
+		if !there {
+			if err := e.countLost(ctx, former); err != nil {
+				return nil, err
+			}
 		}
 		// A name that did not become this stream's belongs to another list, or is in force again.
 		if there && (c.RenamedTo == former.formerOf || slices.Contains(names, c.RenamedTo)) {
 			if there, err = e.count(ctx, former); err != nil {
 				return nil, err
-			}
-			if c.Privacy != current.claim.Privacy {
-				e.logger.Warn("under a former name the identifiers are written in another way, so the chat may not be found there",
-					"stream", name, "privacy", c.Privacy, "configured", current.claim.Privacy)
 			}
 			if there {
 				found = append(found, former)
@@ -42,6 +45,36 @@ func (e *Engine) findFormer(ctx context.Context, current *target) ([]*target, er
 		}
 	}
 	return found, nil
+}
+
+// countLost counts what there is of the chat under a former name whose checkpoint is gone: it cannot be taken over, and
+// so nothing can be erased there.
+func (e *Engine) countLost(ctx context.Context, former *target) error {
+	r := &StreamReport{Stream: former.claim.Stream.Name, FormerNameOf: former.formerOf, NoCheckpoint: true}
+	e.report.Streams = append(e.report.Streams, r)
+	learn := func(stored connector.StoredRecord) error {
+		former.chat.Learn(stored.Event)
+		return nil
+	}
+	none := func([]byte) error { return nil }
+	if err := former.sink.ReadBack(ctx, r.Stream, learn, none); err != nil {
+		return fmt.Errorf("read what stream %s wrote as %s: %w", r.FormerNameOf, r.Stream, err)
+	}
+	err := former.sink.ReadBack(ctx, r.Stream, func(stored connector.StoredRecord) error {
+		if r.Events.Looked++; stored.Fault == nil && former.chat.Event(stored.Event) {
+			r.Events.Found++
+		}
+		return nil
+	}, func(reject []byte) error {
+		if r.Rejects.Looked++; former.chat.Reject(reject) {
+			r.Rejects.Found++
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read what stream %s wrote as %s: %w", r.FormerNameOf, r.Stream, err)
+	}
+	return nil
 }
 
 // formerHistory is the history of a former name, if it was not renamed; else nil.

@@ -35,7 +35,7 @@ func (e *Engine) leave(ctx context.Context, found []*target) error {
 	if err := e.report.print(e.program, e.options.JSON); err != nil {
 		return err
 	}
-	if len(e.report.Kept) > 0 && !e.options.DryRun {
+	if len(e.report.Kept) > 0 && !e.options.DryRun || e.report.incomplete() {
 		return cli.ErrFoundWrong
 	}
 	return nil

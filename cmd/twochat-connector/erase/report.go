@@ -3,6 +3,7 @@ package erase
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
@@ -29,6 +30,11 @@ type StreamReport struct {
 	Events  Tally                  `json:"events"`
 	Rejects Tally                  `json:"rejects"`
 	Erased  connector.ErasedCounts `json:"erased"`
+	// Unreachable counts the events that were written with a pseudonym key which is not configured any more, so that the
+	// chat was not found among them.
+	Unreachable int `json:"unreachable,omitempty"`
+	// NoCheckpoint means that the checkpoint of the former name is gone, so that nothing can be erased under it.
+	NoCheckpoint bool `json:"no_checkpoint,omitempty"`
 	// Places are the parts of the sink that hold the events, if it is Kafka.
 	Places []Place `json:"places,omitempty"`
 }
@@ -74,6 +80,13 @@ func (r *Report) counts() (all connector.ErasedCounts) {
 		all.Rejects += s.Rejects.Found
 	}
 	return all
+}
+
+// incomplete reports whether something of the chat stays, or may stay.
+func (r *Report) incomplete() bool {
+	return slices.ContainsFunc(r.Streams, func(s *StreamReport) bool {
+		return s.Unreachable > 0 || s.NoCheckpoint && s.Events.Found+s.Rejects.Found > 0
+	})
 }
 
 // ask asks whether to erase.
@@ -122,6 +135,20 @@ comes into the chat later is new, and is delivered.
 Not reached: what consumers have taken, backups and mirrors of the sink, and the
 chat in 2Chat itself.
 `)
+	}
+	for _, s := range r.Streams {
+		if s.Unreachable > 0 {
+			fmt.Fprintf(&out, "\nStream %s: %s of it were written with a pseudonym key that is not configured any more, and "+
+				"the chat was not found among them.\n    give the token that it has there, as its events have it as their subject: "+
+				"`twochat-connector erase --chat TOKEN --yes`\n", s.name(), text.Thousands(s.Unreachable))
+		}
+		if s.NoCheckpoint {
+			fmt.Fprintf(&out, "\nStream %s: the checkpoint of this name is gone, so nothing of it can be erased: %s and %s of this "+
+				"chat stay.\n", s.name(), text.Counted(s.Events.Found, "event"), text.Counted(s.Rejects.Found, "item"))
+			if s.Events.Found+s.Rejects.Found > 0 {
+				out.WriteString("    restore it from a backup of the sink, or remove them with the sink's own tools\n")
+			}
+		}
 	}
 	for _, kept := range r.Kept {
 		fmt.Fprintf(&out, "\n%s: %s\n", kept.Thing, kept.Text)
