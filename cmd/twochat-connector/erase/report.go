@@ -139,12 +139,12 @@ chat in 2Chat itself.
 	for _, s := range r.Streams {
 		if s.Unreachable > 0 {
 			fmt.Fprintf(&out, "\nStream %s: %s of it were written with a pseudonym key that is not configured any more, and "+
-				"the chat was not found among them.\n    give the token that it has there, as its events have it as their subject: "+
-				"`twochat-connector erase --chat TOKEN --yes`\n", s.name(), text.Thousands(s.Unreachable))
+				"the chat was not found among them.\n    give the token that it has there, as its events have it as their "+
+				"subject: `twochat-connector erase --chat TOKEN --yes`\n", s.name(), text.Thousands(s.Unreachable))
 		}
 		if s.NoCheckpoint {
-			fmt.Fprintf(&out, "\nStream %s: the checkpoint of this name is gone, so nothing of it can be erased: %s and %s of this "+
-				"chat stay.\n", s.name(), text.Counted(s.Events.Found, "event"), text.Counted(s.Rejects.Found, "item"))
+			fmt.Fprintf(&out, "\nStream %s: the checkpoint of this name is gone, so nothing of it can be erased: %s and %s of "+
+				"this chat stay.\n", s.name(), text.Counted(s.Events.Found, "event"), text.Counted(s.Rejects.Found, "item"))
 			if s.Events.Found+s.Rejects.Found > 0 {
 				out.WriteString("    restore it from a backup of the sink, or remove them with the sink's own tools\n")
 			}
