@@ -110,7 +110,8 @@ log: { format: json }
 	more := strings.Replace(content, streams.String(),
 		streams.String()+fmt.Sprintf("    - { number: %q, name: %s }\n", spareNumber, spare), 1)
 	other := filepath.Join(folder, "other.yaml")
-	if err := errors.Join(os.WriteFile(r.config, []byte(content), 0o600), os.WriteFile(other, []byte(more), 0o600)); err != nil {
+	err = errors.Join(os.WriteFile(r.config, []byte(content), 0o600), os.WriteFile(other, []byte(more), 0o600))
+	if err != nil {
 		t.Fatal(err)
 	}
 	copies := cmp.Or(s.replicas, 2)

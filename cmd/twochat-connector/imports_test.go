@@ -57,8 +57,8 @@ var mayImport = map[string][]string{
 	"cmd/twochat-connector/cli":     {"cmd/twochat-connector/text", "config", "connector"},
 	"cmd/twochat-connector/clitest": {"connector", "sinks", "sinks/sinktest"},
 	"cmd/twochat-connector/pipeline": {
-		"cmd/twochat-connector/cli", "cmd/twochat-connector/text", "config", "connector", "connector/fleet", "connector/poller",
-		"connector/quota", "connector/reader", "connector/twochat", "sinks",
+		"cmd/twochat-connector/cli", "cmd/twochat-connector/text", "config", "connector", "connector/fleet",
+		"connector/poller", "connector/quota", "connector/reader", "connector/twochat", "sinks",
 	},
 	"cmd/twochat-connector/admin": {
 		"cmd/twochat-connector/cli", "cmd/twochat-connector/pipeline", "cmd/twochat-connector/text", "config", "connector",

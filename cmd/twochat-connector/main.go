@@ -40,7 +40,8 @@ func main() {
 	log.SetFlags(0)
 	p := &cli.Program{
 		Env: os.Environ(), In: os.Stdin, Out: os.Stdout, Err: os.Stderr, LimitMemory: debug.SetMemoryLimit,
-		CollectAt: debug.SetGCPercent, AfterCollections: cli.AfterCollections, Root: os.DirFS("/"), StandardLog: log.SetOutput, Hangup: hangup,
+		CollectAt: debug.SetGCPercent, AfterCollections: cli.AfterCollections, Root: os.DirFS("/"),
+		StandardLog: log.SetOutput, Hangup: hangup,
 	}
 	os.Exit(run(ctx, p, os.Args[1:]))
 }

@@ -118,22 +118,37 @@ func (r *replicas) attend(ctx context.Context) {
 	defer close(r.newest)
 	for ctx.Err() == nil {
 		life, end := context.WithCancel(ctx)
-		var work sync.WaitGroup
-		work.Go(func() { r.attendAs(life, r.current()) })
+		over := make(chan struct{})
+		go func() {
+			defer close(over)
+			r.attendAs(life, r.current())
+		}()
 		select {
 		case <-r.renamed:
+		case <-over: // it was refused, and may not be any more
 		case <-ctx.Done():
 		}
 		end()
-		work.Wait()
+		<-over
 	}
 }
 
-// attendAs takes part under an ID until the context ends. Where that cannot work, or does not for as long as an
+// refusedWait is how long a replica that is refused waits before it asks again: a person has to mend something.
+const refusedWait = time.Minute
+
+// attendAs takes part under an ID until the context ends, or until a refusal is old. Where that cannot work, or does not for as long as an
 // announcement counts, this replica reads all streams, as if it were alone; if it is not, the sink's fence decides.
 func (r *replicas) attendAs(ctx context.Context, self string) {
 	views, done := make(chan fleet.View), make(chan error, 1)
-	changed := func(view fleet.View) {
+	fails := false
+	failed := func(err error) {
+		fails = err != nil
+		r.failed(err)
+	}
+	changed := func(view fleet.View) { // from the goroutine that calls failed
+		if !fails {
+			r.failed(nil) // what failed before this ID
+		}
 		select {
 		case views <- view:
 		case <-ctx.Done():
@@ -141,9 +156,9 @@ func (r *replicas) attendAs(ctx context.Context, self string) {
 	}
 	go func() {
 		if r.board != nil {
-			done <- fleet.Attend(ctx, fleet.Attendance{Board: r.board, Self: self, Changed: changed, Failed: r.failed})
+			done <- fleet.Attend(ctx, fleet.Attendance{Board: r.board, Self: self, Changed: changed, Failed: failed})
 		} else {
-			done <- fleet.AttendGroup(ctx, r.group, self, changed, r.failed)
+			done <- fleet.AttendGroup(ctx, r.group, self, changed, failed)
 		}
 	}()
 	patience := time.NewTimer(fleet.Lifetime)
@@ -168,8 +183,10 @@ func (r *replicas) attendAs(ctx context.Context, self string) {
 				return
 			}
 			r.failed(err)
-			r.follow(fleet.Alone(self, time.Now()))
-			<-ctx.Done()
+			if now := r.now().Members; len(now) != 1 || now[0].ID != self {
+				r.follow(fleet.Alone(self, time.Now()))
+			}
+			_ = connector.Sleep(ctx, refusedWait) // the context says whether it has ended
 			return
 		}
 	}
@@ -192,6 +209,8 @@ func (r *replicas) failed(err error) {
 	}
 	if refusal := (*connector.Refusal)(nil); errors.As(err, &refusal) {
 		cause, hint = refusal.Thing+": "+refusal.Cause, refusal.Hint
+	} else if unavailable := (*connector.Unavailable)(nil); errors.As(err, &unavailable) {
+		hint = unavailable.Hint
 	}
 	r.mu.Lock()
 	news := r.cause != cause

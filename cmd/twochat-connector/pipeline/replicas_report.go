@@ -45,7 +45,8 @@ func (r *replicas) report() *ReplicasReport {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	of := &ReplicasReport{
-		Self: cmp.Or(r.view.Self, r.self), Members: []MemberReport{}, Changes: r.changes, Cause: r.cause, Hint: r.hint, Elsewhere: map[string]string{},
+		Self: cmp.Or(r.view.Self, r.self), Members: []MemberReport{}, Changes: r.changes, Cause: r.cause, Hint: r.hint,
+		Elsewhere: map[string]string{},
 	}
 	count := map[string]int{}
 	for stream, owner := range r.owners {

@@ -240,6 +240,16 @@ func TestReplicas_CannotBeSeen(t *testing.T) {
 				if len(report.Streams) != 60 || report.Replicas.Cause == "" {
 					t.Errorf("it reads %d streams: %+v", len(report.Streams), report.Replicas)
 				}
+				changes := report.Replicas.Changes
+				pass(10 * refusedWait)
+				b.mu.Lock()
+				b.broken = nil
+				b.mu.Unlock()
+				pass(2 * refusedWait)
+				report = r.Report(time.Now())
+				if len(report.Streams) != 60 || report.Replicas.Cause != "" || report.Replicas.Changes > changes+1 {
+					t.Errorf("once it works, it reads %d streams: %+v", len(report.Streams), report.Replicas)
+				}
 			})
 		})
 	}
