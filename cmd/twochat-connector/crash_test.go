@@ -91,7 +91,10 @@ func TestBinary(t *testing.T) {
 		fleetOf(t, b.connector, newNATSPlace(t, b.nats, ""))
 	})
 	if *fleetRounds > 0 {
-		t.Run("fleet/nats3", func(t *testing.T) { fleetOf(t, b.connector, newNATSCluster(t, b.nats, "", 3)) })
+		t.Run("fleet/nats3", func(t *testing.T) {
+			t.Parallel()
+			fleetOf(t, b.connector, newNATSCluster(t, b.nats, "", 3))
+		})
 	}
 	t.Run("lies/file", func(t *testing.T) { lied(t, b, filePlace{t.TempDir()}, crashing{alone: true}) })
 	for name, place := range map[string]func(t *testing.T) place{
@@ -103,7 +106,10 @@ func TestBinary(t *testing.T) {
 		})
 	}
 	if jars := os.Getenv(kafkaVariable); jars != "" {
-		t.Run("fleet/kafka", func(t *testing.T) { fleetOf(t, b.connector, newKafkaPlace(t, jars)) })
+		t.Run("fleet/kafka", func(t *testing.T) {
+			t.Parallel()
+			fleetOf(t, b.connector, newKafkaPlace(t, jars))
+		})
 		t.Run("crash/kafka", func(t *testing.T) { crash(t, b.connector, newKafkaPlace(t, jars), crashing{slow: true}) })
 		for name, brokers := range map[string]int{"kafka": 1, "kafka3": 3} {
 			t.Run("lies/"+name, func(t *testing.T) {

@@ -24,6 +24,8 @@ var fleetRounds = flag.Int("fleet", 0,
 const (
 	fleetStreams  = 60
 	fleetReplicas = 3
+	// handOver is how long a hand-over may take; twice that where the machine has other work.
+	handOver = 2 * time.Second
 	// fleetFloor is how many messages each list has before it is read. With a page of them, a stream costs a call a poll.
 	fleetFloor = 100
 	// fleetInterval is the interval that the rate allows for that many streams.
@@ -208,8 +210,8 @@ func (f *fleetRig) leaves() {
 	took := f.settled(began, 10*time.Second, 0, 2)
 	leaving.Wait()
 	f.t.Logf("after SIGTERM the others own its streams within %s", took)
-	if took > 2*time.Second {
-		f.t.Errorf("a take-over after SIGTERM took %s, want less than 2s", took)
+	if took > 2*handOver {
+		f.t.Errorf("a take-over after SIGTERM took %s, want about %s", took, handOver)
 	}
 	f.returns(1)
 }
@@ -233,8 +235,8 @@ func (f *fleetRig) takenOver(how string, others ...int) {
 	f.t.Helper()
 	took := f.settled(time.Now(), 25*time.Second, others...)
 	f.t.Logf("after %s the others own its streams within %s", how, took)
-	if took > 15*time.Second {
-		f.t.Errorf("a take-over after %s took %s, want less than 15s", how, took)
+	if took > fleet.Lifetime+3*handOver {
+		f.t.Errorf("a take-over after %s took %s, want about %s", how, took, fleet.Lifetime+handOver)
 	}
 }
 

@@ -3,6 +3,7 @@ package jetstream
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,10 +36,10 @@ func benchEvents(stream connector.Stream, from uint64, n int) []connector.Event 
 // BenchmarkCommit writes batches of 998 events of 700 bytes, and compares with a baseline: the same messages, published
 // asynchronously one by one.
 func BenchmarkCommit(b *testing.B) {
-	for _, sync := range []bool{false, true} {
+	for _, synced := range []bool{false, true} {
 		for _, socket := range []bool{true, false} {
-			b.Run(fmt.Sprintf("batch/sync=%v/socket=%v", sync, socket), func(b *testing.B) {
-				s := startServer(b, func(o *server.Options) { o.SyncAlways = sync })
+			b.Run(fmt.Sprintf("batch/sync=%v/socket=%v", synced, socket), func(b *testing.B) {
+				s := startServer(b, func(o *server.Options) { o.SyncAlways = synced })
 				c := config(s.url())
 				if !socket {
 					c.Connection = natssink.Connection{InProcess: s.server}
@@ -84,6 +85,28 @@ func BenchmarkCommit(b *testing.B) {
 		}
 		b.ReportMetric(float64(b.N*maxMessages)/b.Elapsed().Seconds(), "events/s")
 	})
+}
+
+// BenchmarkSmallCommits commits one event at a time in each of sixty streams, all at once: what a sink takes of a fleet.
+func BenchmarkSmallCommits(b *testing.B) {
+	s := startServer(b, nil)
+	c := config(s.url())
+	create(b, c)
+	sink := openSink(b, c, connector.ModeStructured)
+	var logs []*Log
+	var at []connector.Checkpoint
+	for i := range 60 {
+		logs = append(logs, openLog(b, sink, sinktest.Claim(fmt.Sprintf("stream-%d", i), "one")))
+		at = append(at, acquire(b, logs[i]).Checkpoint)
+	}
+	for b.Loop() {
+		var all sync.WaitGroup
+		for i, log := range logs {
+			all.Go(func() { at[i] = commit(b, log, at[i], benchEvents(log.claim.Stream, at[i].Sequence+1, 1)) })
+		}
+		all.Wait()
+	}
+	b.ReportMetric(float64(b.N*len(logs))/b.Elapsed().Seconds(), "commits/s")
 }
 
 // BenchmarkAcquire takes over 1,000 quiet streams, one after the other.

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -87,6 +88,41 @@ func BenchmarkCommit(b *testing.B) {
 			})
 		})
 	}
+}
+
+// BenchmarkSmallCommits commits one event at a time in each of sixty streams, all at once: what a sink takes of a fleet.
+func BenchmarkSmallCommits(b *testing.B) {
+	broker, config := benchBroker(b), Config{Topic: newTopic()}
+	createTopics(b, broker, config)
+	s := openSink(b, broker, config, connector.Encoding{Mode: connector.ModeStructured})
+	defer s.Close()
+	var logs []connector.Log
+	var at []connector.Checkpoint
+	var streams []connector.Stream
+	for i := range 60 {
+		claim := sinktest.Claim(fmt.Sprintf("stream-%d", i), "one")
+		log := s.Log(claim)
+		defer log.Close()
+		state, err := log.Acquire(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		logs, at, streams = append(logs, log), append(at, state.Checkpoint), append(streams, claim.Stream)
+	}
+	for b.Loop() {
+		var all sync.WaitGroup
+		for i, log := range logs {
+			all.Go(func() {
+				events := backlog(streams[i], at[i].Sequence+1, 1)
+				at[i] = sinktest.Next(at[i], events, nil, at[i].Sequence+1)
+				if err := log.Commit(b.Context(), events, nil, at[i]); err != nil {
+					b.Error(err)
+				}
+			})
+		}
+		all.Wait()
+	}
+	b.ReportMetric(float64(b.N*len(logs))/b.Elapsed().Seconds(), "commits/s")
 }
 
 func BenchmarkProduce(b *testing.B) {
