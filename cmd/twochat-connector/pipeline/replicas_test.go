@@ -268,6 +268,10 @@ func TestReplicas_Reload(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		pass(fleet.Round / 2)
+		if len(second.reads()) == 0 {
+			t.Error("it reads nothing until the others of its new fleet have noticed it")
+		}
 		for range 20 {
 			pass(time.Second)
 			if one, two := first.reads(), second.reads(); len(one)+len(two) < 30 {
