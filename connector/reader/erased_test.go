@@ -97,3 +97,22 @@ func TestSession_RestoresNothingErasedOnRequest(t *testing.T) {
 	}
 	d.wantLog(connectortest.IDs(1, 20) + " m50*")
 }
+
+// Rule 4: a walk that meets an event that was purged from the sink holds it, and what came in above it as well. It gets
+// that far as most of the newest ground is not listed any more.
+func TestReader_AnErasedEventIsNotTakenForLateByAWalk(t *testing.T) {
+	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(16, 1)...)
+	d.log.Erased = map[uint64]bool{8: true}
+	d.restart()
+	for n := 9; n <= 16; n++ {
+		if n != 13 {
+			d.list.Remove(n)
+		}
+	}
+	d.list.Under(13, connectortest.Message(70))
+	d.list.Add(connectortest.Message(17))
+	if out := d.settle(4); out.Delivered != 1 || out.Held != 2 {
+		t.Errorf("%+v", out)
+	}
+	d.wantLog(connectortest.IDs(1, 17))
+}

@@ -160,7 +160,7 @@ func (w *walker) addPage(page connector.Page) (bool, error) {
 	}
 	err := w.addMessages(page)
 	w.before = page
-	return w.run >= w.enough, err
+	return err == nil && w.run >= w.enough, err
 }
 
 // repeated counts how many times in a row a page was the same as the one before it.
@@ -171,9 +171,9 @@ func repeated(before, page connector.Page, same int) int {
 	return same + 1
 }
 
-// addMessages adds a page's messages to the walk and counts the run of ground; it stops within the page if the run is
-// long enough. A message that was met before may only be at the head of its page, and only come from the page before:
-// anything else means that the list moved by a page or more, and later pages may be newer than earlier ones.
+// addMessages adds a page's messages to the walk and counts the run of ground, down to where the run is long enough. A
+// message that was met before may only be at the head of its page, and only come from the page before: anything else
+// means that the list moved by a page or more, and later pages may be newer than earlier ones.
 func (w *walker) addMessages(page connector.Page) error {
 	r := w.reader
 	r.known.recognise(page.Messages)
@@ -195,8 +195,11 @@ func (w *walker) addMessages(page connector.Page) error {
 			}
 			continue
 		}
-		w.met[m.Key] = struct{}{}
 		fresh = true
+		if w.run >= w.enough {
+			continue // the walk ends here, but the rest of the page still shows whether the list moved
+		}
+		w.met[m.Key] = struct{}{}
 		if setAside(&r.known, m.Key) {
 			continue // neither counts nor breaks a run
 		}
@@ -207,9 +210,6 @@ func (w *walker) addMessages(page connector.Page) error {
 			w.longest = max(w.longest, w.run)
 		case !r.known.has(m.Key), r.known.inOrder(m.Key):
 			w.run = 0
-		}
-		if w.run >= w.enough {
-			break
 		}
 	}
 	return nil

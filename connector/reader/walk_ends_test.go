@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/connectortest"
@@ -51,6 +52,53 @@ func TestReader_ALateRunBelowWhatWasDeliveredOfADeepBacklog(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Rule 5: so many rows are deleted above a deep walk's start that it begins below what the reader remembers, and a burst
+// between its first two pages pushes ground down past it. What it met above that ground was delivered long ago. The
+// messages have no time, so that only where the walk began can tell, and what it met twice.
+func TestReader_ADeepWalkThatBeganBelowGroundDeliversNothingTwice(t *testing.T) {
+	for _, pool := range []WorkerPool{nil, connectortest.SerialWorkers{}} {
+		for removed := 40; removed <= 52; removed++ {
+			for burst := range 14 {
+				d := settledDesk(t, connectortest.StartBeginning, timeless(60, 1)...)
+				d.list.Add(timeless(160, 61)...)
+				d.reading.Workers = pool
+				d.restart()
+				for d.StartPage() == 0 {
+					d.poll()
+				}
+				if len(d.log.Events) > 60 {
+					t.Fatal("the backlog is not deep")
+				}
+				d.list.Rows = d.list.Rows[removed:]
+				second := len(d.list.Asked) + 2
+				d.list.Before = func(call, _ int) error {
+					if call == second {
+						d.list.Add(timeless(160+burst, 161)...)
+					}
+					return nil
+				}
+				d.settle(100)
+				want := connectortest.IDs(1, 160-removed)
+				if burst > 0 {
+					want += " " + connectortest.IDs(161, 160+burst)
+				}
+				if got := d.log.Text(); got != want {
+					t.Errorf("%T, %d deleted, a burst of %d: the log has %s", pool, removed, burst, got)
+				}
+			}
+		}
+	}
+}
+
+// timeless makes the messages from high down to low without a time.
+func timeless(high, low int) []connector.Message {
+	rows := connectortest.Newest(high, low)
+	for i := range rows {
+		rows[i].Time = time.Time{}
+	}
+	return rows
 }
 
 // cutAfter answers commits with a crash after that many commits with events.

@@ -40,16 +40,8 @@ var mutations = []struct {
 		"anchor || true || placed && at == 0 {", "hard", "200", true,
 	},
 	{
-		"what was erased from the sink is taken for late", "reader/known.go", "return k.window.hole <= at.sequence()",
-		"return at > 0", "hard", "400", true,
-	},
-	{
 		"a forgotten past above a floor is not minded", "reader/known.go", "return ok && k.window.wholeAbove(at)",
 		"return ok && at < 1<<60", "hard", "400", true,
-	},
-	{
-		"where a deep walk began is not verified", "reader/walk.go", "return w.walked, r.ends.verifyTop(ctx, w)",
-		"return w.walked, nil", "hard", "400 -first 300", true,
 	},
 	{
 		"batches hold whatever became of their last page", "reader/parallel.go",

@@ -298,13 +298,12 @@ class Walk:
                 if (new_on_page or uuid not in self.before) and reader.mutation != 'no-moved': raise Moved()
                 continue
             new_on_page = True
+            if self.complete: continue  # the walk ends here, but the rest of the page still shows whether the list moved
             self.met.add(uuid)
             self.order.append(uuid)
             if reader.ground(uuid): self.run += 1
             elif not reader.known(uuid) or reader.in_order(uuid): self.run = 0
-            if self.run >= self.enough:
-                self.complete = True
-                break
+            if self.run >= self.enough: self.complete = True
         self.before = set(page)
         return self.complete
 
