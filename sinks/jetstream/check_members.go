@@ -27,7 +27,7 @@ func (h memberHints) alone(info *jetstream.StreamInfo) *connector.Refusal {
 	}
 	edit := ""
 	if !covered(c.Subjects, subject) {
-		edit = h.subjectsCommand(c.Subjects)
+		edit = h.subjectsFlag(c.Subjects)
 	}
 	switch {
 	case h.config.InProcess != nil:
@@ -36,11 +36,11 @@ func (h memberHints) alone(info *jetstream.StreamInfo) *connector.Refusal {
 		return refuse("it leaves markers where messages expire, which look like members",
 			h.edit("--subject-del-markers-ttl=0s"))
 	case !c.AllowMsgTTL && edit != "":
-		return refuse("it has no subject "+subject+", and accepts no messages that expire", edit+" --allow-msg-ttl")
+		return refuse("it has no subject "+subject+", and accepts no messages that expire", h.edit(edit+" --allow-msg-ttl"))
 	case !c.AllowMsgTTL:
 		return refuse("it accepts no messages that expire", h.edit("--allow-msg-ttl"))
 	case edit != "":
-		return refuse("it has no subject "+subject, edit)
+		return refuse("it has no subject "+subject, h.edit(edit))
 	}
 	return nil
 }

@@ -58,6 +58,9 @@ func (s *Sink) Create(ctx context.Context) error {
 			return known // it names the stream that has the subjects, and what to do
 		}
 	}
+	if errors.As(err, &api) && api.Code == codeNameTaken {
+		err = nil // somebody else has created it meanwhile, with other settings, which Check judges
+	}
 	if err != nil {
 		return s.createError(k, err)
 	}

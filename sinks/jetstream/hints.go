@@ -99,14 +99,17 @@ func (h *hints) makeHint() string {
 }
 
 // subjectsCommand is the command that adds the missing subjects to those that the stream has.
-func (h *hints) subjectsCommand(has []string) string {
+func (h *hints) subjectsCommand(has []string) string { return h.edit(h.subjectsFlag(has)) }
+
+// subjectsFlag is the flag of that command.
+func (h *hints) subjectsFlag(has []string) string {
 	all := append([]string(nil), has...)
 	for _, subject := range h.config.subjects() {
 		if !covered(has, subject) {
 			all = append(all, subject)
 		}
 	}
-	return h.edit(fmt.Sprintf("--subjects '%s'", strings.Join(all, ",")))
+	return fmt.Sprintf("--subjects '%s'", strings.Join(all, ","))
 }
 
 // roomHint explains how a full stream gets room.

@@ -22,6 +22,7 @@ const (
 	codeNoSequence          = 10043
 	codeStorageFull         = 10047
 	codeTooLarge            = 10054
+	codeNameTaken           = 10058
 	codeStreamMissing       = 10059
 	codeOtherStream         = 10060
 	codeSubjectsTaken       = 10065

@@ -141,6 +141,7 @@ var acquireRules = []rule{
 		claim.Privacy, claim.Rekey = "clear", true
 		_, _, state := s.reopened(sink, log, claim)
 		c.Privacy = "clear"
+		c.FormerKeys = []connector.FormerKey{{Privacy: "hashed", SourceKey: c.SourceKey, Last: 5}}
 		s.wantState(state, c, events)
 	}},
 	{name: "acquire: a list that is held under another name is refused", except: unlessFencing, test: func(s *scene) {
@@ -195,6 +196,7 @@ var acquireRules = []rule{
 		c := s.commit(log, s.acquire(log).Checkpoint, events)
 		claim.Stream.SourceKey, claim.Stream.FormerKey = Stream("of no list").SourceKey, claim.Stream.SourceKey
 		sink, log, state := s.reopened(sink, log, claim)
+		c.FormerKeys = []connector.FormerKey{{Privacy: c.Privacy, SourceKey: c.SourceKey, Last: 5}}
 		c.SourceKey = claim.Stream.SourceKey
 		s.wantState(state, c, events)
 		claim.Stream.FormerKey = ""

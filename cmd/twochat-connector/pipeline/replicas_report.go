@@ -11,6 +11,7 @@ import (
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
 	"github.com/twochat-connector/twochat-connector/connector/fleet"
+	"github.com/twochat-connector/twochat-connector/connector/poller"
 )
 
 // ReplicasReport is what is known of the replicas that share the streams.
@@ -19,6 +20,8 @@ type ReplicasReport struct {
 	Self string `json:"self"`
 	// Members are all of them, by ID; none while this one waits for the others to notice it.
 	Members []MemberReport `json:"members"`
+	// Waiting is true until this replica has begun to read its share for the first time.
+	Waiting bool `json:"waiting,omitempty"`
 	// Changes is how often the members have changed since the start.
 	Changes int `json:"changes"`
 	// Cause is why the members cannot be seen now; Members are the last ones seen then.
@@ -45,7 +48,8 @@ func (r *replicas) report() *ReplicasReport {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	of := &ReplicasReport{
-		Self: cmp.Or(r.view.Self, r.self), Members: []MemberReport{}, Changes: r.changes, Cause: r.cause, Hint: r.hint,
+		Self: cmp.Or(r.view.Self, r.self), Members: []MemberReport{}, Changes: r.changes, Waiting: r.waiting,
+		Cause: r.cause, Hint: r.hint,
 		Elsewhere: map[string]string{},
 	}
 	count := map[string]int{}
@@ -74,8 +78,20 @@ func (r *replicas) assign(accounts []*accountWorker) {
 	r.owners = owners
 }
 
-// Waits reports whether this replica reads nothing yet, as the others have to notice it first.
-func (r *ReplicasReport) Waits() bool { return r != nil && len(r.Members) == 0 }
+// unbegun is what the report has of the streams of an account before any has begun.
+func (a *accountWorker) unbegun(since time.Time) []StreamReport {
+	var list []StreamReport
+	for _, s := range a.Config.Streams() {
+		status := poller.Status{
+			Stream: s.Name, State: poller.StateAcquiring, Since: since.UTC(), Interval: a.Config.Poll.MinInterval,
+		}
+		list = append(list, StreamReport{Status: status, Account: a.Config.Account(), Trouble: trouble(status, since)})
+	}
+	return list
+}
+
+// Waits reports whether this replica reads nothing yet, as others may have to notice it first.
+func (r *ReplicasReport) Waits() bool { return r != nil && (r.Waiting || len(r.Members) == 0) }
 
 // membersNamed is how many replicas a text names.
 const membersNamed = 5

@@ -124,6 +124,9 @@ func (l *Pipeline) Report(now time.Time) Report {
 	}
 	r.Streams = make([]StreamReport, 0, len(l.Claims))
 	for _, a := range l.all() {
+		if !sink.Checked && l.replicas != nil { // which streams it will read is not known yet
+			r.Streams = append(r.Streams, a.unbegun(l.started)...)
+		}
 		for _, w := range a.workers {
 			s := a.stream(w, now)
 			if s.Trouble != "" && sink.Checked {
