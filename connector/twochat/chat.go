@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"regexp"
+	"strings"
 
 	"github.com/twochat-connector/twochat-connector/connector"
 )
@@ -14,11 +15,12 @@ type Chat struct {
 	rules     *redactor
 	sourceKey string
 	said      string
-	// digits are those of the phone number, and number how the data of events may name it, in clear or as a pseudonym.
-	// Both are empty if the chat was named in another way.
-	digits string
-	number string
-	tokens map[string]struct{} // of the chat in `subject`, as far as they are known
+	// digits are those of the phone number, and id the WhatsApp id of a group or of somebody without a number; at most one
+	// is there. Contents is how the data of events may name either, in clear or as a pseudonym.
+	digits   string
+	id       string
+	contents string
+	tokens   map[string]struct{} // of the chat in `subject`, as far as they are known
 }
 
 // NewChat returns the chat of a stream that somebody named.
@@ -31,9 +33,25 @@ func NewChat(privacy Privacy, stream connector.Stream, said string) (*Chat, erro
 	c.tokens[said], c.tokens[rules.chat(stream.SourceKey, []byte(said))] = struct{}{}, struct{}{}
 	c.digits = numberIn([]byte(said))
 	if c.digits != "" {
-		c.number = rules.pseudonym([]byte(c.digits))
+		c.contents = rules.pseudonym([]byte(c.digits))
+	} else if namesID(said) {
+		c.id = said
+		c.contents = rules.pseudonym([]byte(said))
 	}
 	return c, nil
+}
+
+// wholeGroup is how many digits the id of a group has at least, unless it names who made it: 120363…@g.us, or
+// 5215512345432-1600000001@g.us. Less is the end of such an id, which several groups may have.
+const wholeGroup = 15
+
+// namesID reports whether a text is the whole WhatsApp id of a chat, and not a session key, which ends with one.
+func namesID(said string) bool {
+	user, domain, ok := strings.Cut(said, "@")
+	if !ok || strings.Contains(user, "-WPN") {
+		return false
+	}
+	return domain != "g.us" || len(user) >= wholeGroup
 }
 
 // AddFormerKey adds the chat's token under a former key of its stream. It reports false where that cannot be computed:
@@ -84,15 +102,15 @@ type chatEvent struct {
 	Data    json.RawMessage `json:"data"`
 }
 
-// ByNumber reports whether the chat has to be searched for in the contents of events, as their tokens cannot be
-// computed from a number.
-func (c *Chat) ByNumber() bool { return c.digits != "" }
+// ByContents reports whether the chat has to be searched for in the contents of events, as their tokens cannot be
+// computed from a number or a WhatsApp id.
+func (c *Chat) ByContents() bool { return c.digits != "" || c.id != "" }
 
 // Learn looks at an event for the token of the chat. It has to be called with all events before the first call of Event
 // or Reject.
 func (c *Chat) Learn(event []byte) {
 	var e chatEvent
-	if !c.ByNumber() || json.Unmarshal(event, &e) != nil || e.Subject == "" {
+	if !c.ByContents() || json.Unmarshal(event, &e) != nil || e.Subject == "" {
 		return
 	}
 	if _, known := c.tokens[e.Subject]; known {
@@ -112,10 +130,12 @@ func (c *Chat) Learn(event []byte) {
 	}
 }
 
-// names reports whether members name the chat of the number. The chat of a group belongs to no number, whoever wrote in
-// it.
+// names reports whether members name the chat of the number or of the id. The chat of a group belongs to no number,
+// whoever wrote in it.
 func (c *Chat) names(of chatMembers) bool {
 	switch {
+	case c.id != "":
+		return strings.HasSuffix(of.Session, "-"+c.id) || of.Remote == c.id || of.Remote == c.contents
 	case given(of.Participant) || given(of.Group):
 		return false
 	case c.inSession(of.Session):
@@ -123,7 +143,7 @@ func (c *Chat) names(of chatMembers) bool {
 	case of.Session != "" && bytes.HasSuffix([]byte(of.Session), []byte("@g.us")):
 		return false
 	}
-	return of.Remote == c.number || numberIn([]byte(of.Remote)) == c.digits
+	return of.Remote == c.contents || numberIn([]byte(of.Remote)) == c.digits
 }
 
 func given(raw json.RawMessage) bool {
@@ -186,7 +206,7 @@ func (c *Chat) Reject(record []byte) bool {
 			return true
 		}
 	}
-	if c.ByNumber() && c.names(of) {
+	if c.ByContents() && c.names(of) {
 		return true
 	}
 	return of.Session == "" && of.Remote == "" && c.within(raw)

@@ -12,6 +12,7 @@ import (
 const (
 	ana   = "WW-WPN95841312-b54d-46e3-b0bc-6414f4a5296b-5215512345432@c.us"
 	bob   = "WW-WPN95841312-b54d-46e3-b0bc-6414f4a5296b-15512345432@c.us"
+	lid   = "WW-WPN95841312-b54d-46e3-b0bc-6414f4a5296b-374364977959590@lid"
 	group = "WW-WPN95841312-b54d-46e3-b0bc-6414f4a5296b-5215512345432-1600000001@g.us"
 )
 
@@ -67,6 +68,7 @@ func TestChat_Event(t *testing.T) {
 		`{"uuid":"m4","session_key":"` + group + `","remote_phone_number":"+5215512345432","participant":{"phone_number":"+5215512345432"}}`,
 		`{"uuid":"m5","session_key":"` + ana + `"}`,
 		`{"uuid":"m6"}`,
+		`{"uuid":"m7","session_key":"` + lid + `","remote_phone_number":"374364977959590@lid"}`,
 	}
 	for name, privacy := range map[string]Privacy{
 		"hashed": {}, "clear": {Identifiers: IdentifiersClear},
@@ -82,6 +84,7 @@ func TestChat_Event(t *testing.T) {
 				"+52 1 55 1234-5432": "025", "00 5215512345432": "025", "5215512345432@c.us": "025",
 				"15512345432": "1", "5512345432": "", "52155123454": "", "1234": "", "": "",
 				ana: "05", group: "34", first.Subject: "05", "none": "6", "5215512345432@lid": "",
+				"374364977959590@lid": "7", "74364977959590@lid": "", "5215512345432-1600000001@g.us": "34", "1600000001@g.us": "",
 			} {
 				if got := picked(t, privacy, said, events); got != want {
 					t.Errorf("%s, rows %t: %q picks %q, want %q", name, row, said, got, want)
@@ -103,7 +106,7 @@ func TestChat_Reject(t *testing.T) {
 		`["WW-WPN95841312-b54d-46e3-b0bc-6414f4a5296b-5215512345432@c.us"]`,
 	}
 	for said, want := range map[string]string{
-		"+52 1 55 1234-5432": "02347", ana: "027", "15512345432": "1", group: "6",
+		"+52 1 55 1234-5432": "02347", ana: "027", "15512345432": "1", group: "6", "5215512345432-1600000001@g.us": "6",
 	} {
 		chat, err := NewChat(Privacy{}, stream, said)
 		if err != nil {

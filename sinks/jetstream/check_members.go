@@ -27,7 +27,7 @@ func (h memberHints) alone(info *jetstream.StreamInfo) *connector.Refusal {
 	}
 	edit := ""
 	if !covered(c.Subjects, subject) {
-		edit = h.subjectsFlag(c.Subjects)
+		edit = h.config.subjectsFlag(c.Subjects)
 	}
 	switch {
 	case h.config.InProcess != nil:

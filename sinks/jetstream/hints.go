@@ -99,12 +99,12 @@ func (h *hints) makeHint() string {
 }
 
 // subjectsCommand is the command that adds the missing subjects to those that the stream has.
-func (h *hints) subjectsCommand(has []string) string { return h.edit(h.subjectsFlag(has)) }
+func (h *hints) subjectsCommand(has []string) string { return h.edit(h.config.subjectsFlag(has)) }
 
 // subjectsFlag is the flag of that command.
-func (h *hints) subjectsFlag(has []string) string {
+func (c Config) subjectsFlag(has []string) string {
 	all := append([]string(nil), has...)
-	for _, subject := range h.config.subjects() {
+	for _, subject := range c.subjects() {
 		if !covered(has, subject) {
 			all = append(all, subject)
 		}

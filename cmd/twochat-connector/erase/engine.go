@@ -228,7 +228,7 @@ func (e *Engine) count(ctx context.Context, one *target) (there bool, err error)
 		}
 		return cli.Hinted(err, look)
 	}
-	if one.chat.ByNumber() {
+	if one.chat.ByContents() {
 		err = read(func(stored connector.StoredRecord) error {
 			one.chat.Learn(stored.Event)
 			return nil

@@ -122,6 +122,8 @@ func (r *Report) print(p *cli.Program, asJSON bool) error {
 			fmt.Fprintf(&out, "Stream %s: nothing of this chat is among its %s, nor in its quarantine.\n", s.name(),
 				text.Counted(s.Events.Looked, "event"))
 		}
+		out.WriteString("If it should be there, name it in another way: by the number with its country code, by the " +
+			"whole WhatsApp id or session key, or by the whole token that its events have as their subject.\n")
 	case r.DryRun || len(r.Kept) > 0:
 		r.found(&out)
 	default:

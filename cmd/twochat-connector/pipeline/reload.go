@@ -40,7 +40,11 @@ func (l *Pipeline) Reload(ctx context.Context, next *config.Config) (Reloaded, e
 	}
 	l.arrangement.follow(ctx, plan)
 	if l.replicas != nil {
-		l.replicas.adopt(next)
+		var accounts []Source
+		for _, a := range l.all() {
+			accounts = append(accounts, a.Source)
+		}
+		l.replicas.adopt(accounts)
 	}
 	return Reloaded{Begun: plan.begin, Ended: len(plan.leaving), Kept: plan.kept}, nil
 }

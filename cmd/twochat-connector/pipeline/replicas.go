@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/fleet"
 )
@@ -45,7 +44,7 @@ func newReplicas(p Parts, instance string) *replicas {
 		label: p.Label, instance: instance, logger: p.Logger, newest: make(chan fleet.View, 1), waiting: true,
 		renamed: make(chan struct{}, 1),
 	}
-	r.self = r.id(p.Config)
+	r.self = r.id(p.Sources)
 	r.board, _ = p.Sink.(fleet.Board)
 	r.group, _ = p.Sink.(fleet.Group)
 	if r.board == nil && r.group == nil {
@@ -76,18 +75,18 @@ func (l *arrangement) attend(ctx context.Context) (stop func()) {
 	return cancel
 }
 
-// id is the ID of this replica with a configuration. Replicas form a fleet if they read the same streams: a replica
-// cannot leave a stream to another one that does not know it. Where fleets have a stream in common, for example while a
-// changed configuration is rolled out, the sink's fence decides who delivers.
-func (r *replicas) id(c *config.Config) string {
-	var names []string
-	for _, one := range c.ByAccount() {
-		for _, s := range one.Streams() {
-			names = append(names, s.Name)
+// id is the ID of this replica with these accounts. Replicas form a fleet if they read the same streams in the same way:
+// a replica cannot leave a stream to one that does not know it, or that the sink would refuse. Where fleets have a stream
+// in common, for example while a changed configuration is rolled out, the sink's fence decides who delivers.
+func (r *replicas) id(accounts []Source) string {
+	var streams []string
+	for _, a := range accounts {
+		for _, claim := range ClaimsOf(a.Config, a.Privacy, r.instance, Overrides{}) {
+			streams = append(streams, claim.Stream.Name+"\x00"+claim.Stream.SourceKey+"\x00"+claim.Privacy)
 		}
 	}
-	slices.Sort(names)
-	sum := sha256.Sum256([]byte(strings.Join(names, "\x00")))
+	slices.Sort(streams)
+	sum := sha256.Sum256([]byte(strings.Join(streams, "\x00")))
 	return fleet.NewID(hex.EncodeToString(sum[:6]), r.label, r.instance)
 }
 
@@ -98,9 +97,9 @@ func (r *replicas) current() string {
 	return r.self
 }
 
-// adopt makes this replica one of those with another configuration.
-func (r *replicas) adopt(c *config.Config) {
-	id := r.id(c)
+// adopt makes this replica one of those with other accounts or streams.
+func (r *replicas) adopt(accounts []Source) {
+	id := r.id(accounts)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.self == id {

@@ -198,7 +198,7 @@ func TestReplicas_OneIsKilled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &board{members: map[string]time.Time{}}
 		first := startReplica(t, newBoardSink(b))
-		lost := (&replicas{label: "lost", instance: "1"}).id(first.Config)
+		lost := (&replicas{label: "lost", instance: "1"}).id(first.Sources)
 		if err := first.stop(); err != nil {
 			t.Fatal(err)
 		}
@@ -319,4 +319,16 @@ func TestReplicas_AllRefused(t *testing.T) {
 			t.Errorf("Run: %v", err)
 		}
 	})
+}
+
+// A replica that the sink would refuse a stream, as its chats have other tokens there, is none of the others' fleet.
+func TestReplicas_OfAnotherPrivacy(t *testing.T) {
+	c, r := config.Default(), &replicas{instance: "1"}
+	c.TwoChat.Streams = []config.StreamConfig{{Number: "+15550100100", Name: "a"}}
+	one := Source{Config: &c}
+	other := one
+	other.Privacy.Identifiers = twochat.IdentifiersClear
+	if r.id([]Source{one}) == r.id([]Source{other}) {
+		t.Error("they are of one fleet")
+	}
 }
