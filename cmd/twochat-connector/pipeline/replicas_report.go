@@ -78,7 +78,8 @@ func (r *replicas) assign(accounts []*accountWorker) {
 	r.owners = owners
 }
 
-// unbegun is what the report has of the streams of an account before any has begun.
+// unbegun is what the report has of the streams of an account before any has begun, and it is known which this replica
+// reads.
 func (a *accountWorker) unbegun(since time.Time) []StreamReport {
 	var list []StreamReport
 	for _, s := range a.Config.Streams() {

@@ -128,8 +128,8 @@ func startReplicaOf(t *testing.T, sink sinks.Sink, streams int) *replica {
 // reads are the names of the streams that run here.
 func (r *replica) reads() map[string]bool {
 	names := map[string]bool{}
-	for _, s := range r.Report(time.Now()).Streams {
-		names[s.Stream] = true
+	for _, w := range r.workers() {
+		names[w.stream.Name] = true
 	}
 	return names
 }
@@ -153,7 +153,8 @@ func TestReplicas_ShareTheStreams(t *testing.T) {
 		}
 		pass(time.Minute)
 		second := startReplica(t, newBoardSink(b))
-		if got := second.Report(time.Now()); len(got.Streams) != 0 || got.Ready || !got.Replicas.Waits() {
+		if got := second.Report(time.Now()); len(got.Streams) != 60 || len(second.reads()) != 0 || got.Ready ||
+			!got.Replicas.Waits() {
 			t.Errorf("a new replica: %+v", got)
 		}
 		pass(fleet.Round + 100*time.Millisecond)

@@ -124,7 +124,7 @@ func (l *Pipeline) Report(now time.Time) Report {
 	}
 	r.Streams = make([]StreamReport, 0, len(l.Claims))
 	for _, a := range l.all() {
-		if !sink.Checked && l.replicas != nil { // which streams it will read is not known yet
+		if len(a.workers) == 0 && l.replicas != nil && (!sink.Checked || r.Replicas.Waiting) {
 			r.Streams = append(r.Streams, a.unbegun(l.started)...)
 		}
 		for _, w := range a.workers {
