@@ -30,6 +30,9 @@ func Happening(s poller.Status) string {
 	case poller.StateSuspect:
 		return "the list shows nothing of what was delivered"
 	case poller.StateAcquiring:
+		if s.Owned {
+			return "2Chat's list is not read yet"
+		}
 		return "its place in the sink is not taken over yet"
 	case poller.StateStandby:
 		return "another instance reads it"
@@ -55,6 +58,9 @@ func (s StreamReport) Advice() string {
 	case poller.StateStalled:
 		return "see what answers for 2Chat on the way; `twochat-connector check --learn` prints what the API answers. Nothing is lost"
 	case poller.StateAcquiring:
+		if s.Owned {
+			return "wait a moment: it is read as soon as the rate limit has room for it"
+		}
 		return "wait a moment; if it lasts, `twochat-connector check` says what is wrong with the sink"
 	case poller.StateSpent:
 		return budgetHint
@@ -70,6 +76,9 @@ func (s StreamReport) Advice() string {
 func runbookOf(s poller.Status) string {
 	switch s.State {
 	case poller.StateNoSink, poller.StateAcquiring:
+		if s.Owned && s.State == poller.StateAcquiring {
+			return "TwochatConnectorNothingArrives"
+		}
 		return "TwochatConnectorSinkDown"
 	case poller.StateRefused, poller.StateStopped:
 		return "TwochatConnectorStopped"

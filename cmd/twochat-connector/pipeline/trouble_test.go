@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -113,5 +114,13 @@ func TestTrouble(t *testing.T) {
 		if got := trouble(c.status, now); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
+	}
+}
+
+// A stream that is taken over and waits for its first call has no trouble with the sink.
+func TestHappening_TakenOver(t *testing.T) {
+	s := StreamReport{Status: poller.Status{State: poller.StateAcquiring, Owned: true}}
+	if got := Happening(s.Status) + s.Advice() + runbookOf(s.Status); strings.Contains(strings.ToLower(got), "sink") {
+		t.Error(got)
 	}
 }
