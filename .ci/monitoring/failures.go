@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -81,6 +84,10 @@ var failures = []failure{
 		fires: []string{"TwochatConnectorTwoCopies"},
 	},
 	{
+		name: "replicas that cannot announce themselves", happen: (*stage).unannounced,
+		shows: `twochat_connector_replicas_unseen 1`, fires: []string{"TwochatConnectorReplicasUnseen"},
+	},
+	{
 		name: "slow broker", slowly: true, happen: func(s *stage) error {
 			s.broker.delay.Store(int64(6 * time.Second))
 			s.flow(time.Second)
@@ -150,8 +157,24 @@ func (s *stage) broken(fault twochattest.Fault) {
 	s.fake.SetFaults([]twochattest.Chance{{Fault: fault, Rate: 1}})
 }
 
-// second starts another copy, and adds a message at each interval so that the first copy notices.
+// second starts another copy, and adds a message at each interval so that the first copy notices. It reads one stream
+// more, so that the two do not share.
 func (s *stage) second(every time.Duration) error {
+	port, err := s.ports.next(s.ctx)
+	if err != nil {
+		return err
+	}
+	more := fmt.Sprintf("name: shop }, { number: %q, name: spare }", spare)
+	s.config = strings.Replace(s.config, "name: shop }", more, 1)
+	if err := s.start(port); err != nil {
+		return err
+	}
+	s.flow(every)
+	return nil
+}
+
+// unannounced starts another replica, and takes the subject for announcements from the stream.
+func (s *stage) unannounced() error {
 	port, err := s.ports.next(s.ctx)
 	if err != nil {
 		return err
@@ -159,8 +182,28 @@ func (s *stage) second(every time.Duration) error {
 	if err := s.start(port); err != nil {
 		return err
 	}
-	s.flow(every)
-	return nil
+	if _, err := scrapeUntil(s.ctx, s.admins, "twochat_connector_replicas 2"); err != nil {
+		return err
+	}
+	conn, err := nats.Connect("nats://127.0.0.1:" + s.natsPort)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	js, err := jetstream.New(conn)
+	if err != nil {
+		return err
+	}
+	stream, err := js.Stream(s.ctx, "WHATSAPP")
+	if err != nil {
+		return err
+	}
+	config := stream.CachedInfo().Config
+	config.Subjects = slices.DeleteFunc(config.Subjects, func(subject string) bool {
+		return strings.HasPrefix(subject, "whatsapp-members.")
+	})
+	_, err = js.UpdateStream(s.ctx, config)
+	return err
 }
 
 // flow adds a message at each interval.

@@ -32,6 +32,9 @@ type stage struct {
 	ports     *ports
 }
 
+// spare is the number of a stream that only a second copy reads.
+const spare = "+15550109999"
+
 // apart is how long a failure is observed. Its counters then go on at the rate at which they grew in that time.
 const apart = 15 * time.Second
 
@@ -43,7 +46,7 @@ func (p *programs) record(ctx context.Context, folder, adminPort string, f failu
 		return nil, err
 	}
 	options := twochattest.Options{
-		Seed: 1, Key: "right", History: 500, RequestsPerMinute: 6000, Credits: 1_000_000, Shapes: twochattest.ShapesLive,
+		Seed: 1, Key: "right", Numbers: []string{twochattest.DefaultNumber, spare}, History: 500, RequestsPerMinute: 6000, Credits: 1_000_000, Shapes: twochattest.ShapesLive,
 	}
 	if f.fake != nil {
 		f.fake(&options)
