@@ -160,50 +160,44 @@ func (s *stage) broken(fault twochattest.Fault) {
 // second starts another copy, and adds a message at each interval so that the first copy notices. It reads one stream
 // more, so that the two do not share.
 func (s *stage) second(every time.Duration) error {
-	port, err := s.ports.next(s.ctx)
-	if err != nil {
-		return err
-	}
 	more := fmt.Sprintf("name: shop }, { number: %q, name: spare }", spare)
 	s.config = strings.Replace(s.config, "name: shop }", more, 1)
-	if err := s.start(port); err != nil {
+	if err := s.another(); err != nil {
 		return err
 	}
 	s.flow(every)
 	return nil
 }
 
-// unannounced starts another replica, and takes the subject for announcements from the stream.
-func (s *stage) unannounced() error {
+// another starts another copy, with the configuration as it is now.
+func (s *stage) another() error {
 	port, err := s.ports.next(s.ctx)
 	if err != nil {
 		return err
 	}
-	if err := s.start(port); err != nil {
+	return s.start(port)
+}
+
+// unannounced starts another replica, and takes the subject for announcements from the stream.
+func (s *stage) unannounced() error {
+	if err := s.another(); err != nil {
 		return err
 	}
 	if _, err := scrapeUntil(s.ctx, s.admins, "twochat_connector_replicas 2"); err != nil {
 		return err
 	}
-	conn, err := nats.Connect("nats://127.0.0.1:" + s.natsPort)
-	if err != nil {
+	return s.atBroker(func(js jetstream.JetStream) error {
+		stream, err := js.Stream(s.ctx, "WHATSAPP")
+		if err != nil {
+			return err
+		}
+		config := stream.CachedInfo().Config
+		config.Subjects = slices.DeleteFunc(config.Subjects, func(subject string) bool {
+			return strings.HasPrefix(subject, "whatsapp-members.")
+		})
+		_, err = js.UpdateStream(s.ctx, config)
 		return err
-	}
-	defer conn.Close()
-	js, err := jetstream.New(conn)
-	if err != nil {
-		return err
-	}
-	stream, err := js.Stream(s.ctx, "WHATSAPP")
-	if err != nil {
-		return err
-	}
-	config := stream.CachedInfo().Config
-	config.Subjects = slices.DeleteFunc(config.Subjects, func(subject string) bool {
-		return strings.HasPrefix(subject, "whatsapp-members.")
 	})
-	_, err = js.UpdateStream(s.ctx, config)
-	return err
 }
 
 // flow adds a message at each interval.
@@ -230,6 +224,11 @@ func (s *stage) restless() error {
 
 // deleteStream deletes the log, as somebody at the broker might.
 func (s *stage) deleteStream() error {
+	return s.atBroker(func(js jetstream.JetStream) error { return js.DeleteStream(s.ctx, "WHATSAPP") })
+}
+
+// atBroker does something at the broker with a client of its own.
+func (s *stage) atBroker(do func(jetstream.JetStream) error) error {
 	conn, err := nats.Connect("nats://127.0.0.1:" + s.natsPort)
 	if err != nil {
 		return err
@@ -239,5 +238,5 @@ func (s *stage) deleteStream() error {
 	if err != nil {
 		return err
 	}
-	return js.DeleteStream(s.ctx, "WHATSAPP")
+	return do(js)
 }

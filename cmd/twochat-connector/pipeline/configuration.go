@@ -42,20 +42,23 @@ func (r *ConfigurationRecord) Set(c Configuration) {
 
 // ConfigurationMetrics tell whether the configuration file is in force.
 func ConfigurationMetrics(current func() Configuration) []prometheus.Collector {
-	gauge := func(name, help string, value func(Configuration) float64) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Namespace: "twochat_connector", Name: name, Help: help,
-		}, func() float64 { return value(current()) })
-	}
 	return []prometheus.Collector{
 		gauge("config_last_reload_successful", "1 while the configuration file is in force, 0 while it is refused.",
-			func(c Configuration) float64 {
-				if c.Refused != "" {
-					return 0
-				}
-				return 1
-			}),
+			func() float64 { return oneIf(current().Refused == "") }),
 		gauge("config_last_reload_success_timestamp_seconds", "When the configuration in force was read.",
-			func(c Configuration) float64 { return float64(c.Loaded.UnixMilli()) / 1000 }),
+			func() float64 { return float64(current().Loaded.UnixMilli()) / 1000 }),
 	}
+}
+
+// gauge is a metric of the instance as a whole that is read when it is asked for.
+func gauge(name, help string, value func() float64) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "twochat_connector", Name: name, Help: help}, value)
+}
+
+// oneIf is how a metric says yes or no.
+func oneIf(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
 }

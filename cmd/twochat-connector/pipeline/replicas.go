@@ -4,11 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"log/slog"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/connector"
@@ -135,17 +135,18 @@ func (r *replicas) attend(ctx context.Context) {
 // refusedWait is how long a replica that is refused waits before it asks again: a person has to mend something.
 const refusedWait = time.Minute
 
-// attendAs takes part under an ID until the context ends, or until a refusal is old. Where that cannot work, or does not for as long as an
-// announcement counts, this replica reads all streams, as if it were alone; if it is not, the sink's fence decides.
+// attendAs takes part under an ID until the context ends, or until a refusal is old. Where that cannot work, or does not
+// for as long as an announcement counts, this replica reads all streams, as if it were alone; if it is not, the sink's
+// fence decides.
 func (r *replicas) attendAs(ctx context.Context, self string) {
 	views, done := make(chan fleet.View), make(chan error, 1)
-	fails := false
+	var fails atomic.Bool
 	failed := func(err error) {
-		fails = err != nil
+		fails.Store(err != nil)
 		r.failed(err)
 	}
 	changed := func(view fleet.View) { // from the goroutine that calls failed
-		if !fails {
+		if !fails.Load() {
 			r.failed(nil) // what failed before this ID
 		}
 		select {
@@ -167,12 +168,12 @@ func (r *replicas) attendAs(ctx context.Context, self string) {
 		select {
 		case view := <-views:
 			patience.Stop()
-			if len(view.Members) > 0 || took || r.report().Waits() {
+			if len(view.Members) > 0 || took || len(r.now().Members) == 0 {
 				r.follow(view) // else it goes on with what it has until the others of a new fleet have noticed it
 			}
 			took = took || len(view.Members) > 0
 		case <-patience.C:
-			if r.report().Cause == "" {
+			if !fails.Load() {
 				patience.Reset(fleet.Round)
 				continue
 			}
@@ -202,26 +203,18 @@ func (r *replicas) follow(view fleet.View) {
 
 // failed records why the members cannot be told apart, or that they can again, and logs each cause once.
 func (r *replicas) failed(err error) {
-	cause, hint := "", ""
-	if err != nil {
-		cause = err.Error()
-	}
-	if refusal := (*connector.Refusal)(nil); errors.As(err, &refusal) {
-		cause, hint = refusal.Thing+": "+refusal.Cause, refusal.Hint
-	} else if unavailable := (*connector.Unavailable)(nil); errors.As(err, &unavailable) {
-		hint = unavailable.Hint
-	}
+	told, _ := connector.DiagnosticOf(err) // of nil, an empty one
 	r.mu.Lock()
-	news := r.cause != cause
-	r.cause, r.hint = cause, hint
+	news := r.cause != told.Text()
+	r.cause, r.hint = told.Text(), told.Hint
 	r.mu.Unlock()
 	switch {
 	case !news:
 	case err == nil:
 		r.logger.Info("the other replicas are seen again")
 	default:
-		r.logger.Warn("other replicas cannot be seen; this one goes on with the streams that it has", "cause", cause, "hint",
-			hint)
+		r.logger.Warn("other replicas cannot be seen; this one goes on with the streams that it has", "cause", told.Text(), "hint",
+			told.Hint)
 	}
 }
 

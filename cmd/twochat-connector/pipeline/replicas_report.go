@@ -147,29 +147,18 @@ func countReplicas(l *Pipeline) ReplicaCounts {
 
 // ReplicaMetrics are those of the replicas and of what they share.
 func ReplicaMetrics(now func() ReplicaCounts) []prometheus.Collector {
-	options := func(name, help string) prometheus.Opts {
-		return prometheus.Opts{Namespace: "twochat_connector", Name: name, Help: help}
-	}
-	gauge := func(name, help string, value func(ReplicaCounts) int) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts(options(name, help)),
-			func() float64 { return float64(value(now())) })
-	}
 	return []prometheus.Collector{
 		gauge("replicas", "Replicas that share the streams, this one included; 0 while it waits for the others.",
-			func(c ReplicaCounts) int { return c.Replicas }),
-		gauge("replica_streams", "Streams that this replica reads.", func(c ReplicaCounts) int { return c.Streams }),
+			func() float64 { return float64(now().Replicas) }),
+		gauge("replica_streams", "Streams that this replica reads.", func() float64 { return float64(now().Streams) }),
 		gauge("configured_streams", "Streams of the configuration, whoever reads them.",
-			func(c ReplicaCounts) int { return c.Configured }),
+			func() float64 { return float64(now().Configured) }),
 		gauge("replicas_unseen", "1 while this replica cannot see the others, and goes on with the streams that it has.",
-			func(c ReplicaCounts) int {
-				if c.Unseen {
-					return 1
-				}
-				return 0
-			}),
-		prometheus.NewCounterFunc(
-			prometheus.CounterOpts(options("replica_changes_total", "Changes of the replicas, as this one saw them.")),
-			func() float64 { return float64(now().Changes) }),
+			func() float64 { return oneIf(now().Unseen) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Namespace: "twochat_connector", Name: "replica_changes_total",
+			Help: "Changes of the replicas, as this one saw them.",
+		}, func() float64 { return float64(now().Changes) }),
 	}
 }
 
