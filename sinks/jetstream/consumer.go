@@ -20,8 +20,8 @@ const (
 	inactive = 30 * time.Second
 	// pull is how many messages are requested at a time.
 	pull = 2_000
-	// lagWait is how long to wait for a message that the leader reported before asking the leader again.
-	lagWait = 2 * time.Second
+	// leastLagWait is the lagWait of a server that has not proven slow.
+	leastLagWait = 2 * time.Second
 )
 
 // forget deletes a consumer on the server. Nobody waits for the answer, as the consumer expires soon anyway.
@@ -122,7 +122,7 @@ func (a *aliases) find(
 func scanCheckpoints(ctx context.Context, s *Sink, k *link) (map[string]string, error) {
 	subjects := make(map[string]string)
 	config := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, HeadersOnly: true}
-	found, err := readToNewest(ctx, s, k, checkpointSubjects(s.config.Subject), config, min(k.timeout, lagWait),
+	found, err := readToNewest(ctx, s, k, checkpointSubjects(s.config.Subject), config, k.lagWait(),
 		func(m jetstream.Msg, _ uint64) error {
 			if key := natsgo.Header(m.Headers()).Get(headerSourceKey); key != "" {
 				subjects[key] = m.Subject()

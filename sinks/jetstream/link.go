@@ -256,6 +256,7 @@ func (k *link) request(ctx context.Context, m *natsgo.Msg) ([]byte, error) {
 	case denied := <-x.denied:
 		return nil, denied
 	case <-ctx.Done():
+		givenUp = true // the answer may still show that the server is slow
 		return nil, ctx.Err()
 	case <-life.Done():
 		return nil, errLost
