@@ -24,6 +24,12 @@ const (
 	leastLagWait = 2 * time.Second
 )
 
+// lagWait is how long to wait for a message that the leader reported before asking the leader again: longer where the
+// server has proven slow, as then the message is on its way.
+func lagWait(k *link) time.Duration {
+	return min(k.timeout, leastLagWait+max(0, k.answerTimeout(0)-firstAnswerTimeout))
+}
+
 // forget deletes a consumer on the server. Nobody waits for the answer, as the consumer expires soon anyway.
 func (s *Sink) forget(k *link, consumer jetstream.Consumer) {
 	if info := consumer.CachedInfo(); info != nil {
@@ -122,7 +128,7 @@ func (a *aliases) find(
 func scanCheckpoints(ctx context.Context, s *Sink, k *link) (map[string]string, error) {
 	subjects := make(map[string]string)
 	config := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, HeadersOnly: true}
-	found, err := readToNewest(ctx, s, k, checkpointSubjects(s.config.Subject), config, k.lagWait(),
+	found, err := readToNewest(ctx, s, k, checkpointSubjects(s.config.Subject), config, lagWait(k),
 		func(m jetstream.Msg, _ uint64) error {
 			if key := natsgo.Header(m.Headers()).Get(headerSourceKey); key != "" {
 				subjects[key] = m.Subject()

@@ -72,7 +72,7 @@ func (k *link) directOnce(
 	if err := k.conn.PublishRequest(subject, k.inbox+id+".1", request); err != nil {
 		return 0, 0, errors.Join(errLost, err)
 	}
-	timer := time.NewTimer(k.lagWait())
+	timer := time.NewTimer(lagWait(k))
 	defer timer.Stop()
 	for replies := 0; ; replies++ {
 		select {

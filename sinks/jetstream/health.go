@@ -58,12 +58,6 @@ func (k *link) answerTimeout(bytes int) time.Duration {
 	return min(k.timeout, k.health.answerTimeout+time.Duration(bytes)*time.Second/slowest)
 }
 
-// lagWait is how long to wait for a message that the leader reported before asking the leader again: longer where the
-// server has proven slow, as then the message is on its way.
-func (k *link) lagWait() time.Duration {
-	return min(k.timeout, leastLagWait+max(0, k.answerTimeout(0)-firstAnswerTimeout))
-}
-
 // note records how an exchange ended, and leaves a server that is silent, or knows no leader, for another one. A server
 // that answers pings may be cut off from its peers; one that does not answer them is left at once.
 func (k *link) note(err error) {

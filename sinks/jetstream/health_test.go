@@ -55,21 +55,21 @@ func TestHealth_answerTimeout(t *testing.T) {
 // TestHealth_lagWait: what a slow server sends is waited for longer, so that a log can be read back from it.
 func TestHealth_lagWait(t *testing.T) {
 	k := &link{timeout: 10 * time.Second, health: health{answerTimeout: firstAnswerTimeout}}
-	if got := k.lagWait(); got != leastLagWait {
+	if got := lagWait(k); got != leastLagWait {
 		t.Errorf("%s at first", got)
 	}
-	if got := (&link{timeout: time.Second}).lagWait(); got != time.Second {
+	if got := lagWait(&link{timeout: time.Second}); got != time.Second {
 		t.Errorf("%s with a time-out of 1s", got)
 	}
 	now := time.Now()
 	k.health.giveUp("a", now.Add(-4*time.Second))
 	k.health.late("a", now)
-	if got := k.lagWait(); got < 4*time.Second || got > k.timeout {
+	if got := lagWait(k); got < 4*time.Second || got > k.timeout {
 		t.Errorf("%s after an answer that took 4s", got)
 	}
 	k.health.giveUp("b", now.Add(-time.Minute))
 	k.health.late("b", now)
-	if got := k.lagWait(); got > k.timeout {
+	if got := lagWait(k); got > k.timeout {
 		t.Errorf("%s is more than the time-out", got)
 	}
 }

@@ -249,7 +249,7 @@ func (w *windowReader) consume(
 	defer messages.Stop()
 
 	for replies := 0; ; replies++ {
-		waiting, cancel := context.WithTimeout(ctx, k.lagWait())
+		waiting, cancel := context.WithTimeout(ctx, lagWait(k))
 		m, err := messages.Next(jetstream.NextContext(waiting))
 		cancel()
 		switch {
