@@ -67,6 +67,7 @@ type pollerFixture struct {
 	registry *prometheus.Registry
 	limiter  *quota.Limiter
 	poller   *Poller
+	new      Status // before it ran
 	began    time.Time
 	cancel   context.CancelFunc
 	done     chan error
@@ -100,6 +101,7 @@ func newPollerFixture(t *testing.T, change func(*pollerFixture, *Config), rows .
 		change(s, &config)
 	}
 	s.poller = New(config)
+	s.new = s.poller.Status()
 	var ctx context.Context
 	ctx, s.cancel = context.WithCancel(t.Context())
 	go func() { s.done <- s.poller.Run(ctx) }()

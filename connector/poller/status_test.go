@@ -13,9 +13,8 @@ import (
 func TestPoller_Status(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPollerFixture(t, nil, connectortest.Newest(8, 1)...)
-		if status := s.poller.Status(); status.State != StateAcquiring || status.Stream != "a" ||
-			!status.Since.Equal(s.began) || status.Owned {
-			t.Errorf("at first: %+v", status)
+		if s.new.State != StateAcquiring || s.new.Stream != "a" || !s.new.Since.Equal(s.began) || s.new.Owned {
+			t.Errorf("before it runs: %+v", s.new)
 		}
 		pass(2 * time.Minute)
 		s.add(10, 9)

@@ -21,6 +21,7 @@ import (
 // it is not believed; and if the others can be reached again only just before the take-over is written, what was read
 // before is not believed either.
 func staleLeader(t *testing.T, c *trio) {
+	c.awaitBrokers(t, 3)
 	config, stream, stale := streamBeside(t, c)
 	checkpoints := topicPartition{config.Topic + ".checkpoints", 0}
 	fresh := (stale + 1) % 3

@@ -236,6 +236,21 @@ func (c *trio) await(t *testing.T, what string, holds func() bool) {
 	}
 }
 
+// awaitBrokers waits until n brokers are in the cluster. Any broker may answer, and each learns by itself who is away.
+func (c *trio) awaitBrokers(t *testing.T, n int) {
+	t.Helper()
+	client := c.client(t, 0)
+	c.await(t, fmt.Sprintf("%d brokers", n), func() bool {
+		for range 8 {
+			answer, err := kmsg.NewPtrMetadataRequest().RequestWith(t.Context(), client)
+			if err != nil || len(answer.Brokers) != n {
+				return false
+			}
+		}
+		return true
+	})
+}
+
 // relay passes bytes between a broker and its controller until it is cut; then all bytes are held, on old and new
 // connections.
 type relay struct {

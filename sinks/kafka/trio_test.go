@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kmsg"
-
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
 )
@@ -107,22 +105,9 @@ func persist(ctx context.Context, try func() error) error {
 
 // createWithTwo requests topics of three replicas while one broker is away: it waits for the broker.
 func createWithTwo(t *testing.T, c *trio) {
-	client := c.client(t, 0)
-	// Any broker may answer, and each learns by itself who is away.
-	alive := func(n int) func() bool {
-		return func() bool {
-			for range 8 {
-				answer, err := kmsg.NewPtrMetadataRequest().RequestWith(t.Context(), client)
-				if err != nil || len(answer.Brokers) != n {
-					return false
-				}
-			}
-			return true
-		}
-	}
-	c.await(t, "three brokers", alive(3))
+	c.awaitBrokers(t, 3)
 	c.signal(t, 2, syscall.SIGSTOP)
-	c.await(t, "a broker to be missed", alive(2))
+	c.awaitBrokers(t, 2)
 	config := Config{Topic: newTopic()}
 	sink := openSink(t, c.broker(0), config, connector.Encoding{})
 	defer sink.Close()
@@ -132,7 +117,7 @@ func createWithTwo(t *testing.T, c *trio) {
 		t.Errorf("got %v, want to wait for the third", err)
 	}
 	c.signal(t, 2, syscall.SIGCONT)
-	c.await(t, "the third broker", alive(3))
+	c.awaitBrokers(t, 3)
 	if err := sink.Create(within(t)); err != nil {
 		t.Fatal(err)
 	}
