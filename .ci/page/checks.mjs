@@ -68,24 +68,25 @@ export class Checks {
 		}));
 	}
 
-	// keyboard checks that the keyboard reaches every control, with a visible focus.
+	// keyboard checks that the keyboard reaches every control, with a visible focus. A control is known by its place among
+	// all of them, as a refresh replaces the elements.
 	async keyboard(name, page) {
-		const all = await page.evaluate(() => {
-			const list = [...document.querySelectorAll('a[href], button, input, summary')].filter(e => e.checkVisibility());
-			list.forEach((e, i) => { e.dataset.reach = i; });
-			document.activeElement?.blur();
-			return list.length;
-		});
+		await page.evaluate(() => document.activeElement?.blur());
 		const reached = new Set();
-		let unmarked = 0;
+		let all = 1, unmarked = 0;
 		for (let i = 0; i < all + 3; i++) {
 			await page.keyboard.press('Tab');
 			const at = await page.evaluate(() => {
+				const list = [...document.querySelectorAll('a[href], button, input, summary')].filter(e => e.checkVisibility());
 				const e = document.activeElement, style = getComputedStyle(e);
-				return {reach: e.dataset.reach, marked: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2};
+				return {
+					all: list.length, place: list.indexOf(e),
+					marked: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2,
+				};
 			});
-			if (at.reach === undefined) continue;
-			reached.add(at.reach);
+			all = at.all;
+			if (at.place < 0) continue;
+			reached.add(at.place);
 			if (!at.marked) unmarked++;
 		}
 		this.want(`${name}: the keyboard reaches ${reached.size} of ${all}, ${unmarked} of them unmarked`,
