@@ -140,6 +140,12 @@ func (p *natsPlace) resume(*testing.T) { p.processes[p.victim].signal(syscall.SI
 // that a missing guard would write.
 func (p *natsPlace) forgetIDs(t *testing.T) {
 	t.Helper()
+	p.edit(t, func(c *jetstream.StreamConfig) { c.Duplicates = 100 * time.Millisecond })
+}
+
+// edit changes the settings of the stream.
+func (p *natsPlace) edit(t *testing.T, change func(*jetstream.StreamConfig)) {
+	t.Helper()
 	js, closeConn, err := p.dial()
 	if err != nil {
 		t.Fatal(err)
@@ -151,7 +157,7 @@ func (p *natsPlace) forgetIDs(t *testing.T) {
 			return false
 		}
 		config := stream.CachedInfo().Config
-		config.Duplicates = 100 * time.Millisecond
+		change(&config)
 		_, err = js.UpdateStream(t.Context(), config)
 		return err == nil
 	}) {

@@ -8,9 +8,13 @@ import (
 	"flag"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/connector/fleet"
@@ -77,6 +81,10 @@ func fleetOf(t *testing.T, binary string, p place) {
 		f.cutOff()
 		f.polls(6 * fleetInterval)
 	}
+	f.wantRate()
+	if p, ok := p.(*natsPlace); ok && *fleetRounds > 0 {
+		f.refused(p)
+	}
 	stop()
 	moving.Wait()
 	f.fake.Quiet()
@@ -85,7 +93,6 @@ func fleetOf(t *testing.T, binary string, p place) {
 		f.terminate(t, i)
 	}
 	expectClean(t, reports)
-	f.wantRate()
 }
 
 // report is what a replica says of itself; nil if it does not answer.
@@ -265,6 +272,47 @@ func (f *fleetRig) cutOff() {
 	f.t.Logf("after the broker was away they share the streams within %s", f.settled(time.Now(), time.Minute, 0, 1, 2))
 }
 
+// refused takes the subject of announcements from the stream in use, and kills a replica at once: the others read
+// everything in time, and say what mends it. Then they share again.
+func (f *fleetRig) refused(p *natsPlace) {
+	f.t.Helper()
+	members := "whatsapp-members.*"
+	p.edit(f.t, func(c *jetstream.StreamConfig) {
+		c.Subjects = slices.DeleteFunc(c.Subjects, func(subject string) bool { return subject == members })
+	})
+	f.kill(f.t, 2)
+	began := time.Now()
+	if !eventually(f.t.Context(), 30*time.Second, func() bool { return len(f.owned(0, 1)) == fleetStreams }) {
+		f.explain(0)
+		f.explain(1)
+		f.t.Error("nobody reads the streams of a replica that died while announcements were refused")
+	}
+	f.t.Logf("after kill -9 while announcements are refused the others own its streams within %s",
+		time.Since(began).Round(10*time.Millisecond))
+	hint := ""
+	if !eventually(f.t.Context(), 10*time.Second, func() bool {
+		r := f.report(0)
+		if r != nil && r.Replicas != nil {
+			hint = r.Replicas.Hint
+		}
+		return strings.Contains(hint, "`nats stream edit") && strings.Contains(hint, members)
+	}) {
+		f.t.Errorf("the hint is %q", hint)
+	}
+	pause(f.t.Context(), fleet.Lifetime) // they take streams from each other
+	p.edit(f.t, func(c *jetstream.StreamConfig) { c.Subjects = append(c.Subjects, members) })
+	mended := time.Now()
+	if !eventually(f.t.Context(), 15*time.Second, func() bool {
+		one, two := f.report(0), f.report(1)
+		return one != nil && two != nil && one.Replicas.Cause+two.Replicas.Cause == "" && len(one.Replicas.Members) == 2 &&
+			len(two.Replicas.Members) == 2
+	}) {
+		f.t.Error("they do not share again once it is mended")
+	}
+	f.t.Logf("once it is mended they share the streams within %s", f.settled(mended, 30*time.Second, 0, 1))
+	f.returns(2)
+}
+
 // sample lets messages arrive, and counts calls.
 func (f *fleetRig) sample(ctx context.Context) {
 	for i := 0; pause(ctx, 100*time.Millisecond); i++ {
@@ -275,10 +323,12 @@ func (f *fleetRig) sample(ctx context.Context) {
 	}
 }
 
-// wantRate checks that no minute had more calls than the account allows, but for the reading of the account with which
+// wantRate checks that so far no minute had more calls than the account allows, but for the reading of the account with which
 // each process begins.
 func (f *fleetRig) wantRate() {
 	f.t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	starts := 0
 	for _, s := range f.seats {
 		starts += s.starts

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"sync"
 	"time"
-
-	"github.com/twochat-connector/twochat-connector/connector"
 )
 
 const (
@@ -24,15 +22,17 @@ type Attendance struct {
 	Self string
 	// Changed is called with each view whose members differ from those of the one before. The first call says that the
 	// replica owns something from now on, or, with a view without members, that it waits until the others have noticed
-	// it. So does a later call with a view without members, after it was away for so long that others took over.
+	// it. So does a later call with a view without members, after it was away for so long that others took over. A replica
+	// that is refused for Lifetime counts on itself alone, until it has its share again.
 	Changed func(View)
-	// Failed is called when announcing, listing or hearing no longer works, once, and with nil when all works again.
+	// Failed is called when announcing, listing or hearing no longer works, again when the board says otherwise why, and
+	// with nil when all works again.
 	Failed func(error)
 }
 
 // Attend takes part until the context ends. Then it withdraws, within two seconds, and returns nil. The error wraps a
 // *connector.Refusal: the board does not let the replica take part as things are. A replica that took part is not
-// refused later; it goes on with what it has.
+// refused later; it goes on with what it has, and after a while with everything.
 func Attend(ctx context.Context, a Attendance) error {
 	life, end := context.WithCancel(ctx)
 	t := &attendant{Attendance: a, membership: newMembership(a.Self), happened: make(chan func())}
@@ -169,8 +169,15 @@ func (t *attendant) announced(begun time.Time, err error) {
 }
 
 func (t *attendant) failed(o operation, err error) {
-	if refusal := (*connector.Refusal)(nil); errors.As(err, &refusal) && t.told == nil {
+	switch {
+	case refusalText(err) == "":
+		if o == announcing {
+			t.membership.unanswered()
+		}
+	case t.told == nil:
 		t.refused = err
+	default:
+		t.membership.refused(time.Now())
 	}
 	t.troubles.set(o, err)
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/twochat-connector/twochat-connector/connector"
 )
 
 // groupFunc is a broker's group.
@@ -52,6 +54,51 @@ func TestAttendGroup(t *testing.T) {
 			t.Error(err)
 		}
 		want := []string{"down", "works again", "a: a@0s", "a: a@0s b@1s", "down", "works again", "a: b@1s c@2s"}
+		if !slices.Equal(told, want) {
+			t.Errorf("told:\n%s\nwant:\n%s", strings.Join(told, "\n"), strings.Join(want, "\n"))
+		}
+	})
+}
+
+// Who is refused by the broker for long counts on itself alone, until the broker tells who is there. Silence changes
+// nothing.
+func TestAttendGroup_Refused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []string
+		begun := time.Now()
+		tell := func(what string) { told = append(told, time.Since(begun).String()+" "+what) }
+		changed := func(v View) { tell(strings.Join(idsOf(v), " ")) }
+		failed := func(err error) {
+			if err == nil {
+				tell("works again")
+				return
+			}
+			tell(err.Error())
+		}
+		refusal := &connector.Refusal{Thing: "group", Cause: "forbidden", Hint: "allow it"}
+		group := groupFunc(func(_ context.Context, _ string, present func([]string), failed func(error)) error {
+			present([]string{"a", "b"})
+			for range 20 {
+				failed(errors.New("down"))
+				time.Sleep(time.Second)
+			}
+			for range 15 {
+				failed(refusal)
+				time.Sleep(time.Second)
+			}
+			present([]string{"a", "b"})
+			failed(refusal)
+			time.Sleep(Lifetime - time.Second)
+			failed(refusal)
+			return nil
+		})
+		if err := AttendGroup(t.Context(), group, "a", changed, failed); err != nil {
+			t.Error(err)
+		}
+		want := []string{
+			"0s a b", "0s down", "20s group: forbidden; allow it", "30s a", "35s works again", "35s a b",
+			"35s group: forbidden; allow it",
+		}
 		if !slices.Equal(told, want) {
 			t.Errorf("told:\n%s\nwant:\n%s", strings.Join(told, "\n"), strings.Join(want, "\n"))
 		}

@@ -274,3 +274,39 @@ func TestAttend_Refused(t *testing.T) {
 		}
 	})
 }
+
+// Who is refused for long counts on itself alone. It says why, although it could not at first, and shares again once it
+// may, without a moment in which it has nothing.
+func TestAttend_RefusedLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		board := newMemoryBoard()
+		a, b := start(t.Context(), board, "a"), start(t.Context(), board, "b")
+		pass(2 * Round)
+		for _, r := range []*replica{a, b} {
+			r.set(announcing, errors.New("no answer"))
+		}
+		pass(Round)
+		for _, r := range []*replica{a, b} {
+			r.set(announcing, &connector.Refusal{Thing: "sink", Cause: "forbidden", Hint: "allow it"})
+		}
+		pass(Lifetime + Round)
+		a.expect(t, "a")
+		b.expect(t, "b")
+		pass(time.Minute)
+		before := len(a.views)
+		for _, r := range []*replica{a, b} {
+			r.set(announcing, nil)
+		}
+		pass(3 * Round)
+		a.expect(t, "a", "b")
+		b.expect(t, "a", "b")
+		if len(a.views) != before+1 {
+			t.Errorf("it shares again in %d steps", len(a.views)-before)
+		}
+		if want := []string{"no answer", "sink: forbidden; allow it", ""}; !slices.Equal(a.told(), want) {
+			t.Errorf("told %q, want %q", a.told(), want)
+		}
+		a.end()
+		b.end()
+	})
+}

@@ -27,6 +27,7 @@ func life(t *testing.T, seed uint64, places, streams int, pause, outages time.Du
 		})
 	}
 	w.outages(outages)
+	w.bars(outages)
 	w.run(8 * time.Minute)
 	w.calm = true
 	w.run(10 * time.Minute)

@@ -10,6 +10,10 @@ import (
 // shorter than Lifetime, so that who is gone is noticed when its announcement expires.
 const trust = 2 * Round
 
+// patience is how long a replica has to be refused until it does without the others. By then they no longer count on
+// it, nor on anyone else who was refused as long.
+const patience = Lifetime
+
 // membership decides on whom a replica counts, from what it announced, listed and heard. Every time that it is given
 // has a monotonic clock, and later calls have later times.
 type membership struct {
@@ -21,6 +25,12 @@ type membership struct {
 	phase  phase
 	// returns says that this replica was absent, so that the others may be absent as well and come back within a round.
 	returns bool
+	// refusedSince is when the board first refused what it has refused since; zero if it refuses nothing.
+	refusedSince time.Time
+	// refuses says that the board answers, and that the answer is the refusal.
+	refuses bool
+	// alone says that this replica owns everything until it takes its share again, as it was refused for too long.
+	alone bool
 	// since is when this replica began to count on itself.
 	since  time.Time
 	others map[string]*other
@@ -55,14 +65,26 @@ func (m *membership) absent(now time.Time) bool { return now.Sub(m.acknowledged)
 // announced records that the board has this replica's announcement, as a call says that began at that time.
 func (m *membership) announced(begun, now time.Time) {
 	if now.Sub(begun) >= Lifetime {
-		return // the process was stopped meanwhile, so so the announcement may have expired
+		return // the process was stopped meanwhile, so the announcement may have expired
 	}
 	if m.absent(now) {
-		m.returns = !m.acknowledged.IsZero()
+		m.returns = m.alone || !m.acknowledged.IsZero()
 		m.joined = now
 	}
-	m.acknowledged = begun
+	m.acknowledged, m.refusedSince, m.refuses = begun, time.Time{}, false
 }
+
+// refused records that the board answered that this replica may not take part, which it did before. Nobody can know of
+// those who are refused as well whether they are there, so who is refused for long owns everything.
+func (m *membership) refused(now time.Time) {
+	if m.refuses = true; m.refusedSince.IsZero() {
+		m.refusedSince = now
+	}
+	m.tick(now)
+}
+
+// unanswered records that nothing came back on an announcement. Who cannot reach the board takes nothing over.
+func (m *membership) unanswered() { m.refuses = false }
 
 // heard records that a member announced itself, or left. It reports whether this replica has to announce itself again,
 // because another one took it for a ghost.
@@ -109,7 +131,7 @@ func (m *membership) enter(p phase) {
 // listed records a list that began after the last announcement was acknowledged. It returns the ghosts: members with
 // this replica's label that can only be its predecessors, to be withdrawn.
 func (m *membership) listed(ids []string, begun, now time.Time) (ghosts []string) {
-	if slices.Contains(ids, m.self) {
+	if slices.Contains(ids, m.self) && !m.refuses {
 		m.announced(begun, now) // the answer to the announcement may have been lost
 	}
 	if m.absent(now) {
@@ -159,25 +181,37 @@ func (m *membership) finds(ids []string) bool {
 }
 
 // due is how long it takes until tick has something to do, and whether it will.
-func (m *membership) due(now time.Time) (time.Duration, bool) {
-	left := m.joined.Add(Round).Sub(now)
-	return left, m.phase == waiting && left > 0
+func (m *membership) due(now time.Time) (left time.Duration, waits bool) {
+	if m.phase == waiting {
+		left = m.joined.Add(Round).Sub(now)
+	}
+	if until := m.refusedSince.Add(patience).Sub(now); m.refuses && until > 0 && (left <= 0 || until < left) {
+		left = until
+	}
+	return left, left > 0
 }
 
-// tick ends the wait of a newcomer once the others have had a round to notice it.
+// tick ends the wait of a newcomer once the others have had a round to notice it, and the patience of who is refused.
 func (m *membership) tick(now time.Time) {
+	if m.refuses && now.Sub(m.refusedSince) >= patience && (!m.alone || m.phase != unknown) {
+		m.alone, m.acknowledged, m.since = true, time.Time{}, now
+		m.enter(unknown)
+	}
 	if m.phase == waiting && !m.absent(now) && now.Sub(m.joined) >= Round {
 		m.take(now)
 	}
 }
 
 func (m *membership) take(now time.Time) {
-	m.since = now
+	m.since, m.alone = now, false
 	m.enter(taking)
 }
 
 // view is on whom the replica counts, and whether it knows that yet.
 func (m *membership) view() (view View, known bool) {
+	if m.alone {
+		return Alone(m.self, m.since), true
+	}
 	if m.phase != taking {
 		return View{Self: m.self}, m.phase == waiting
 	}

@@ -34,8 +34,16 @@ func (s *script) round(ids ...string) (ghosts []string) {
 }
 
 func (s *script) list(ids ...string) (ghosts []string) { return s.listed(ids, s.now, s.now) }
-func (s *script) hear(id string)                       { s.heard(id, false, s.now) }
-func (s *script) hearLeave(id string)                  { s.heard(id, true, s.now) }
+
+// refuse has the board refuse what it is asked at these times.
+func (s *script) refuse(times ...time.Duration) {
+	for _, t := range times {
+		s.at(t).refused(s.now)
+	}
+}
+
+func (s *script) hear(id string)      { s.heard(id, false, s.now) }
+func (s *script) hearLeave(id string) { s.heard(id, true, s.now) }
 
 // both is a replica that counts on itself and on b from Round on.
 func (s *script) both() {
@@ -164,6 +172,95 @@ func TestMembership(t *testing.T) {
 				s.at(time.Minute).announced(s.begin, s.now)
 				s.list("c")
 			}, "b " + self,
+		},
+		{
+			"who is refused for less than Lifetime goes on",
+			func(s *script) { s.both(); s.refuse(2*Round, 2*Round+Lifetime-1) }, "b " + self,
+		},
+		{"who is refused for Lifetime owns everything", func(s *script) { s.both(); s.refuse(2*Round, 2*Round+Lifetime) }, self},
+		{
+			"who is refused owns everything in time, also between two rounds",
+			func(s *script) { s.both(); s.refuse(2*Round, 4*Round); s.at(2*Round + Lifetime) }, self,
+		},
+		{
+			"who was refused and hears nothing any more goes on", func(s *script) {
+				s.both()
+				s.refuse(2*Round, 3*Round)
+				s.unanswered()
+				s.at(time.Minute)
+			}, "b " + self,
+		},
+		{
+			"who is refused once in a while goes on", func(s *script) {
+				s.both()
+				for at := 2 * Round; at < time.Minute; at += 2 * Round {
+					s.refuse(at)
+					s.at(at+Round).round(self, "b")
+				}
+			}, "b " + self,
+		},
+		{
+			"a list may still show who is refused", func(s *script) {
+				s.both()
+				s.refuse(2 * Round)
+				s.at(Lifetime).list(self, "b")
+				s.at(Lifetime + Round - 1).list("b")
+				s.at(Lifetime + Round).list("c")
+			}, "b " + self,
+		},
+		{
+			"a list replaces the lost answer also after a refusal", func(s *script) {
+				s.both()
+				s.refuse(2 * Round)
+				s.unanswered()
+				for at := 3 * Round; at < time.Minute; at += Round {
+					s.at(at).list(self, "b")
+				}
+				s.hearLeave("b")
+			}, self,
+		},
+		{
+			"a newcomer that is refused owns everything",
+			func(s *script) { s.round(self, "b"); s.refuse(Round/2, Round/2+Lifetime) }, self,
+		},
+		{
+			"who was refused owns everything until the others have noticed it",
+			func(s *script) {
+				s.both()
+				s.refuse(2*Round, 2*Round+Lifetime)
+				s.at(time.Minute).round(self, "b")
+				s.at(time.Minute + Round - 1)
+			}, self,
+		},
+		{
+			"who was refused has its share when the others have noticed it",
+			func(s *script) {
+				s.both()
+				s.refuse(2*Round, 2*Round+Lifetime)
+				s.at(time.Minute).round(self, "b")
+				s.hear("c")
+				s.at(time.Minute + Round)
+			}, "b c " + self,
+		},
+		{
+			"who was refused waits for those who were so too",
+			func(s *script) {
+				s.both()
+				s.refuse(2*Round, 2*Round+Lifetime)
+				s.at(time.Minute).round(self)
+				s.hear("b")
+				s.at(time.Minute + Round)
+			}, "b " + self,
+		},
+		{
+			"who is refused again owns everything again",
+			func(s *script) {
+				s.both()
+				s.refuse(2*Round, 2*Round+Lifetime)
+				s.at(time.Minute).round(self, "b")
+				s.at(time.Minute+Round).round(self, "b")
+				s.refuse(time.Minute+2*Round, time.Minute+2*Round+Lifetime)
+			}, self,
 		},
 		{
 			"a list that shows the replica replaces the lost answer", func(s *script) {

@@ -11,6 +11,7 @@ const (
 	mute           // nothing can be announced or withdrawn
 	dumb           // announcements arrive, but no answer comes back
 	deafened       // nothing is heard
+	denied         // announcements and withdrawals are refused
 )
 
 type state int
@@ -31,6 +32,9 @@ type simulated struct {
 	backlog    []func() // what reached it while it was stopped
 	leaving    bool
 	edition    int
+	told       bool // it has had a view
+	apart      bool // it was refused when it began, and has not had its share since
+	out        bool // it asks again later
 	sound      bool // it has been well for Lifetime
 	illnesses  int
 	world      *world
@@ -65,6 +69,14 @@ func (r *simulated) look() {
 	view, known := r.membership.view()
 	if r.edition = r.membership.edition; !known {
 		return
+	}
+	r.told = true
+	if r.apart && len(view.Members) == 0 {
+		return // it goes on with everything until the others have noticed it
+	}
+	if r.apart {
+		r.apart = false
+		r.assess(r.world)
 	}
 	r.world.streams.take(r, view, r.world)
 }
@@ -104,15 +116,25 @@ func (r *simulated) call(w *world, reaches, answered bool, arrives func(), done 
 }
 
 func (r *simulated) round(w *world) {
-	if r.busy {
+	if r.busy || r.out {
 		return
 	}
 	r.busy = true
 	begun := w.time()
 	reaches := !w.outage && r.fault != cut && r.fault != mute
+	if reaches && r.denied(w) {
+		r.call(w, true, r.fault != dumb, func() {}, func(ok bool) {
+			if r.refused(w, ok); !r.out {
+				r.list(w)
+			}
+		})
+		return
+	}
 	r.call(w, reaches, r.fault != dumb, func() { w.record(r.id, false) }, func(ok bool) {
 		if ok {
 			r.membership.announced(begun, w.time())
+		} else {
+			r.membership.unanswered()
 		}
 		r.list(w)
 	})
@@ -122,6 +144,15 @@ func (r *simulated) list(w *world) {
 	var ids []string
 	begun := w.time()
 	reaches := !w.outage && r.fault != cut
+	if reaches && w.barred == listing {
+		r.call(w, true, true, func() {}, func(ok bool) {
+			r.busy = false
+			if ok {
+				r.refused(w, true)
+			}
+		})
+		return
+	}
 	r.call(w, reaches, true, func() {
 		if ids = w.list(); w.chance(.05) {
 			ids = w.stale()
@@ -134,17 +165,49 @@ func (r *simulated) list(w *world) {
 		for _, ghost := range r.membership.listed(ids, begun, w.time()) {
 			w.after(w.delay(), func() { w.record(ghost, true) })
 		}
-		if left, waits := r.membership.due(w.time()); waits {
-			w.after(left, func() { r.do(func() { r.membership.tick(w.time()) }) })
-		}
+		r.wait(w)
 	})
+}
+
+// wait has the membership go on when it is due.
+func (r *simulated) wait(w *world) {
+	if left, waits := r.membership.due(w.time()); waits {
+		w.after(left, func() { r.do(func() { r.membership.tick(w.time()) }) })
+	}
+}
+
+// denied reports whether the board refuses its announcements.
+func (r *simulated) denied(w *world) bool { return w.barred != none || r.fault == denied }
+
+// refused is what happens when the board has refused something, or when its answer did not arrive. A replica that has
+// just begun reads everything, and takes part anew after a while, as the pipeline has it.
+func (r *simulated) refused(w *world, answered bool) {
+	switch {
+	case !answered:
+		r.membership.unanswered()
+	case r.told:
+		r.membership.refused(w.time())
+		r.wait(w)
+	default:
+		r.busy, r.apart, r.out = false, true, true
+		r.world.streams.take(r, Alone(r.id, w.time()), w)
+		r.assess(w)
+		w.after(time.Minute, func() {
+			r.do(func() {
+				r.membership, r.edition, r.out = newMembership(r.id), 0, false
+			})
+		})
+	}
 }
 
 // reading reports whether it runs and reaches the sink.
 func (r *simulated) reading(w *world) bool { return r.state == running && !w.outage && r.fault != cut }
 
 // able reports whether it runs, and can announce itself and list.
-func (r *simulated) able(w *world) bool { return r.reading(w) && r.fault != mute && r.fault != dumb }
+func (r *simulated) able(w *world) bool { return r.willing(w) && !r.denied(w) && !r.apart }
+
+// willing reports whether it reads what nobody else does: it is able, or it is told that it may not take part.
+func (r *simulated) willing(w *world) bool { return r.reading(w) && r.fault != mute && r.fault != dumb }
 
 // assess tells the streams how it is. Lifetime after the last fault it is sound again.
 func (r *simulated) assess(w *world) {
@@ -171,7 +234,7 @@ func (r *simulated) die(w *world) {
 // terminate is SIGTERM: the presence is withdrawn while the streams end.
 func (r *simulated) terminate(w *world) {
 	r.leaving = true
-	if !w.outage && r.fault != cut && r.fault != mute {
+	if !w.outage && r.fault != cut && r.fault != mute && !r.denied(w) && !r.out {
 		w.after(w.delay(), func() { w.record(r.id, true) })
 	}
 	w.after(w.between(0, time.Second), func() { r.die(w) })
@@ -187,6 +250,7 @@ func (r *simulated) wake(w *world) {
 		return
 	}
 	r.state = running
+	w.streams.anew(twoAble, w.now)
 	backlog := r.backlog
 	r.backlog = nil
 	r.assess(w)
@@ -198,5 +262,6 @@ func (r *simulated) wake(w *world) {
 
 func (r *simulated) trouble(w *world, f fault) {
 	r.fault = f
+	w.streams.anew(twoAble, w.now)
 	r.assess(w)
 }

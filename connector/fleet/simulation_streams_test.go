@@ -22,7 +22,8 @@ type streams struct {
 	}
 	parts  map[*simulated]*part
 	counts []count
-	able   int // replicas that run and reach the board
+	// willing are the replicas that run and get answers from the board.
+	willing int
 	// longest is how long it was so at most, by kind.
 	longest [kinds]time.Duration
 	worst   [kinds]string
@@ -34,8 +35,8 @@ type kind int
 
 const (
 	twoSound kind = iota // two poll it that have been well for Lifetime
-	twoAble              // two poll it that run and reach the board
-	unread               // nobody polls it who can, although a replica runs and reaches the board
+	twoAble              // two poll it that run and reach the board, counted anew from each fault and its end
+	unread               // nobody polls it who can, although a replica runs and gets answers from the board
 	forsaken             // likewise, counted anew from each fault
 	kinds
 )
@@ -50,6 +51,7 @@ type count struct {
 type part struct {
 	reading     bool // it runs and reaches the sink, if not the board
 	able, sound bool
+	willing     bool   // see simulated.willing
 	members     string // of its view
 	in          []bool // the same by index
 	owned       []int32
@@ -172,7 +174,7 @@ func (s *streams) assess(r *simulated, w *world) {
 		before = &part{}
 	}
 	next := *before
-	next.reading, next.able, next.sound = r.reading(w), r.able(w), r.sound
+	next.reading, next.willing, next.able, next.sound = r.reading(w), r.willing(w), r.able(w), r.sound
 	s.change(r, &next, w)
 }
 
@@ -181,12 +183,12 @@ func (s *streams) change(r *simulated, next *part, w *world) {
 	if before == nil {
 		before = &part{}
 	}
-	anyone := s.able > 0
-	if before.able {
-		s.able--
+	anyone := s.willing > 0
+	if before.willing {
+		s.willing--
 	}
-	if next.able {
-		s.able++
+	if next.willing {
+		s.willing++
 	}
 	s.parts[r] = next
 	var touched []int32
@@ -211,7 +213,7 @@ func (s *streams) change(r *simulated, next *part, w *world) {
 		s.touched[i] = false
 		s.look(int(i), w.now)
 	}
-	if anyone != (s.able > 0) {
+	if anyone != (s.willing > 0) {
 		for i := range s.counts {
 			s.look(i, w.now)
 		}
@@ -221,7 +223,7 @@ func (s *streams) change(r *simulated, next *part, w *world) {
 // look follows how long the conditions of a stream hold.
 func (s *streams) look(i int, now time.Duration) {
 	c := &s.counts[i]
-	none := c.reading == 0 && s.able > 0
+	none := c.reading == 0 && s.willing > 0
 	for k, holds := range [kinds]bool{c.sound > 1, c.able > 1, none, none} {
 		if holds && c.since[k] < 0 {
 			c.since[k] = now
@@ -241,12 +243,12 @@ func (s *streams) held(k kind, i int, now time.Duration) {
 	}
 }
 
-// fault counts anew how long streams are forsaken: whom the others count on instead may just have gone as well.
-func (s *streams) fault(now time.Duration) {
+// anew counts anew how long something holds, as other replicas may be the reason from now on.
+func (s *streams) anew(k kind, now time.Duration) {
 	for i := range s.counts {
-		if c := &s.counts[i]; c.since[forsaken] >= 0 {
-			s.held(forsaken, i, now)
-			c.since[forsaken] = now
+		if c := &s.counts[i]; c.since[k] >= 0 {
+			s.held(k, i, now)
+			c.since[k] = now
 		}
 	}
 }

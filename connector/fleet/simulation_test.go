@@ -22,6 +22,8 @@ type world struct {
 	faults   int
 	calm     bool // nothing more happens on purpose
 	outage   bool // the board cannot be reached by anyone
+	// barred is what the board refuses to everyone: nothing, announcements, or lists as well.
+	barred operation
 }
 
 type snapshot struct {
@@ -132,10 +134,12 @@ func (w *world) remember() {
 	w.after(500*time.Millisecond, w.remember)
 }
 
-// fault counts something that was done to the fleet on purpose; see streams.fault.
+// fault counts something that was done to the fleet on purpose. Whom the others count on instead of those that are gone
+// may just have gone as well.
 func (w *world) fault() {
 	w.faults++
-	w.streams.fault(w.now)
+	w.streams.anew(forsaken, w.now)
+	w.streams.anew(twoAble, w.now)
 }
 
 // place is where replicas run one after the other, like a pod of a StatefulSet; or, if renamed is set, of a Deployment.
@@ -178,7 +182,7 @@ func (p *place) live(w *world, pause time.Duration) {
 			w.after(w.between(time.Second, 40*time.Second), func() { r.wake(w) })
 		default:
 			w.fault()
-			r.trouble(w, []fault{cut, cut, mute, dumb, deafened}[w.rng.IntN(5)])
+			r.trouble(w, []fault{cut, cut, mute, dumb, deafened, denied, denied}[w.rng.IntN(7)])
 			w.after(w.between(time.Second, 60*time.Second), func() { r.trouble(w, well) })
 		}
 		again(w, pause)
@@ -200,6 +204,30 @@ func (w *world) outages(pause time.Duration) {
 
 func (w *world) setOutage(on bool) {
 	w.outage = on
+	w.assess()
+}
+
+// bars has the board refuse announcements to everyone now and then.
+func (w *world) bars(pause time.Duration) {
+	w.after(w.between(pause/2, 2*pause), func() {
+		if w.calm {
+			return
+		}
+		w.fault()
+		w.bar([]operation{announcing, listing}[w.rng.IntN(2)])
+		w.after(w.between(time.Second, time.Minute), func() { w.bar(none) })
+		w.bars(pause)
+	})
+}
+
+func (w *world) bar(what operation) {
+	w.barred = what
+	w.assess()
+}
+
+// assess tells how all replicas are after the board has changed.
+func (w *world) assess() {
+	w.streams.anew(twoAble, w.now)
 	for _, r := range w.replicas {
 		r.assess(w)
 	}

@@ -137,7 +137,7 @@ const refusedWait = time.Minute
 
 // attendAs takes part under an ID until the context ends, or until a refusal is old. Where that cannot work, or does not
 // for as long as an announcement counts, this replica reads all streams, as if it were alone; if it is not, the sink's
-// fence decides.
+// fence decides. So it does, says the fleet, once it is refused later for as long.
 func (r *replicas) attendAs(ctx context.Context, self string) {
 	views, done := make(chan fleet.View), make(chan error, 1)
 	var fails atomic.Bool
@@ -255,6 +255,9 @@ func (l *arrangement) arrange(ctx context.Context, view fleet.View) {
 	r.mu.Unlock()
 	l.Logger.Info("replicas share the streams", "replicas", len(view.Members), "streams_begun", p.begin, "streams_ended",
 		len(p.leaving), "streams_kept", p.kept)
+	if of := r.report(); of.Cause != "" && of.alone() {
+		l.Logger.Warn("replicas cannot find each other, so this one reads every stream", "cause", of.Cause, "hint", of.Hint)
+	}
 }
 
 // owned are the claims of the streams of an account that this replica reads.

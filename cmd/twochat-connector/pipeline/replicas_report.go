@@ -94,6 +94,20 @@ func (a *accountWorker) unbegun(since time.Time) []StreamReport {
 // Waits reports whether this replica reads nothing yet, as others may have to notice it first.
 func (r *ReplicasReport) Waits() bool { return r != nil && (r.Waiting || len(r.Members) == 0) }
 
+// alone reports whether this replica reads every stream.
+func (r *ReplicasReport) alone() bool { return len(r.Members) == 1 }
+
+// Trouble is why the others cannot be seen, and what this replica does meanwhile; empty if they can.
+func (r *ReplicasReport) Trouble() string {
+	switch {
+	case r.Cause == "":
+		return ""
+	case r.alone():
+		return "replicas cannot find each other, so this one reads every stream: " + r.Cause
+	}
+	return "the others cannot be seen now, and this one goes on with the streams that it has: " + r.Cause
+}
+
 // membersNamed is how many replicas a text names.
 const membersNamed = 5
 
@@ -104,7 +118,7 @@ func (r *ReplicasReport) Text() string {
 		return ""
 	case r.Waits():
 		return "this one waits until the others have noticed it"
-	case len(r.Members) == 1:
+	case r.alone():
 		return "this one reads every stream"
 	}
 	members := slices.Clone(r.Members)
@@ -153,7 +167,7 @@ func ReplicaMetrics(now func() ReplicaCounts) []prometheus.Collector {
 		gauge("replica_streams", "Streams that this replica reads.", func() float64 { return float64(now().Streams) }),
 		gauge("configured_streams", "Streams of the configuration, whoever reads them.",
 			func() float64 { return float64(now().Configured) }),
-		gauge("replicas_unseen", "1 while this replica cannot see the others, and goes on with the streams that it has.",
+		gauge("replicas_unseen", "1 while this replica cannot see the others, and goes on with its streams or reads all.",
 			func() float64 { return oneIf(now().Unseen) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Namespace: "twochat_connector", Name: "replica_changes_total",

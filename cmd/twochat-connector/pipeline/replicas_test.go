@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -38,6 +40,13 @@ func newBoardSink(b *board) boardSink {
 	return boardSink{&stuckSink{acquire: func(context.Context) (connector.State, error) {
 		return connector.State{}, connector.ErrNotNow
 	}}, b}
+}
+
+// set has the board fail from now on, or work.
+func (b *board) set(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.broken = err
 }
 
 func (b *board) change(id string, until time.Time, leaves bool) error {
@@ -243,9 +252,7 @@ func TestReplicas_CannotBeSeen(t *testing.T) {
 				}
 				changes := report.Replicas.Changes
 				pass(10 * refusedWait)
-				b.mu.Lock()
-				b.broken = nil
-				b.mu.Unlock()
+				b.set(nil)
 				pass(2 * refusedWait)
 				report = r.Report(time.Now())
 				if len(r.reads()) != 60 || report.Replicas.Cause != "" || report.Replicas.Changes > changes+1 {
@@ -254,6 +261,49 @@ func TestReplicas_CannotBeSeen(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Where the sink refuses announcements of replicas that took part, each of them reads everything in time, also what a
+// replica left that died meanwhile, and says why. Once they may announce themselves they share again, and no stream is
+// unread on the way.
+func TestReplicas_RefusedLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &board{members: map[string]time.Time{}}
+		first, second, third := startReplica(t, newBoardSink(b)), startReplica(t, newBoardSink(b)), startReplica(t, newBoardSink(b))
+		pass(time.Minute)
+		refusal := &connector.Refusal{Thing: "stream WHATSAPP", Cause: "it has no subject", Hint: "`nats stream edit`"}
+		b.set(refusal)
+		if err := third.stop(); err != nil { // its farewell is refused
+			t.Fatal(err)
+		}
+		pass(fleet.Lifetime + 2*fleet.Round)
+		for _, r := range []*replica{first, second} {
+			got := r.Report(time.Now())
+			if of := got.Replicas; len(r.reads()) != 60 || of.Cause != "stream WHATSAPP: it has no subject" ||
+				of.Hint != refusal.Hint || !strings.Contains(of.Trouble(), "reads every stream") {
+				t.Errorf("it reads %d streams: %+v", len(r.reads()), of)
+			}
+			if !slices.ContainsFunc(got.Verdict.Problems, func(p Problem) bool { return p.Hint == refusal.Hint }) {
+				t.Error("the verdict has no such problem")
+			}
+		}
+		pass(time.Minute)
+		b.set(nil)
+		for range 40 {
+			pass(time.Second / 4)
+			union := first.reads()
+			maps.Copy(union, second.reads())
+			if len(union) != 60 {
+				t.Fatalf("only %d streams are read", len(union))
+			}
+		}
+		if one, two := first.reads(), second.reads(); len(one)+len(two) != 60 || len(one) == 0 || len(two) == 0 {
+			t.Errorf("they read %d and %d streams", len(one), len(two))
+		}
+		if of := first.Report(time.Now()).Replicas; of.Cause != "" || of.Trouble() != "" {
+			t.Errorf("%+v", of)
+		}
+	})
 }
 
 // A changed configuration changes the streams of each replica, and what a stream was told at the start counts once.
