@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The chart and the overlays on a real cluster. The commands of deploy/README.md are run as printed, from `helm install` to
 # events in the broker; then upgrade, rollback, kill -9, a rotated key, a drained node, rolling updates while messages
-# come in, network policies, the order in which a sidecar starts, and the volume of the embedded server. A plain NATS
-# client reads everything back.
+# come in, network policies, token and TLS of the admin server, the order in which a sidecar starts, and the volume of the
+# embedded server. A plain NATS client reads everything back.
 #
 #   pods.sh DIR       the node of `cluster.sh node DIR IMAGES` has to run already
 set -euo pipefail
@@ -164,6 +164,22 @@ if [ -x "$bin/kube-router" ]; then
 else
 	echo "SKIPPED: kube-router is not built, so that network policies are not enforced"
 fi
+
+# With a token and a certificate: the probes of the pod and `helm test` know of both, others get nothing.
+server=chat-twochat-connector.whatsapp.svc
+openssl req -x509 -newkey rsa:2048 -nodes -keyout "$dir/admin.key" -out "$dir/admin.crt" -days 2 -subj "/CN=$server" -addext "subjectAltName=DNS:$server" 2>/dev/null
+openssl rand -hex 32 >"$dir/token"
+kubectl -n whatsapp create secret generic twochat-admin --from-file=token="$dir/token" >/dev/null
+kubectl -n whatsapp create secret generic twochat-admin-tls --from-file=tls.crt="$dir/admin.crt" --from-file=tls.key="$dir/admin.key" --from-file=ca.crt="$dir/admin.crt" >/dev/null
+helm upgrade chat "$chart" --values "$here/values.yaml" --set adminToken.existingSecret=twochat-admin,adminTLS.existingSecret=twochat-admin-tls,networkPolicy.enabled=false \
+	--wait --timeout 2m >/dev/null || fail "helm upgrade to a token and TLS"
+helm test chat --timeout 1m >/dev/null || fail "helm test with a token and TLS"
+address=$(kubectl -n whatsapp get service chat-twochat-connector -o jsonpath='{.spec.clusterIP}')
+# admin PATH OPTION …: the code of the answer.
+admin() { in_cluster curl -s -o /dev/null -w '%{http_code}' --max-time 10 --cacert "$dir/admin.crt" --resolve "$server:8080:$address" "https://$server:8080/$1" "${@:2}"; }
+codes="$(admin status) $(admin metrics) $(admin status -H 'Authorization: Bearer wrong') $(admin status -H "Authorization: Bearer $(cat "$dir/token")") $(admin readyz)"
+[ "$codes" = "401 401 401 200 200" ] || fail "with a token and TLS the admin server answers $codes"
+audited "a token and TLS: probes and helm test have both, who has no token gets 401"
 helm uninstall chat --wait >/dev/null
 kubectl delete namespace whatsapp --wait >/dev/null
 fake POST 'key?is=UAKfirst'
