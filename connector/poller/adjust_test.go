@@ -1,7 +1,9 @@
 package poller
 
 import (
+	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,6 +40,63 @@ func TestPoller_SetIntervals(t *testing.T) {
 		}
 		if acquired, _, _ := s.log.Counts(); acquired != 1 {
 			t.Errorf("it was acquired %d times", acquired)
+		}
+		s.stop()
+	})
+}
+
+// Changed limits apply at once as well: to a stream whose polls were far apart, and to one whose budget was spent.
+func TestPoller_SetIntervalsAfterChangedLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		budget, pace := &countingBudget{}, new(atomic.Int64)
+		s := newPollerFixture(t, func(s *pollerFixture, c *Config) {
+			fromNow(s, c)
+			c.CallBudget = budget
+			c.Pace = func(time.Duration) time.Duration { return time.Duration(pace.Load()) }
+		}, connectortest.Newest(3, 1)...)
+		pass(time.Hour)
+		pace.Store(int64(5 * time.Hour))
+		pass(6 * time.Hour)
+		pace.Store(0)
+		s.list.Times()
+		s.poller.SetIntervals(shortest, longest)
+		pass(longest + time.Second)
+		if got := s.list.Times(); len(got) == 0 {
+			t.Error("a long wait goes on after the limits have become larger")
+		}
+		pass(longest)
+		budget.spent.Store(&connector.PageError{Fault: connector.FaultCredits, Err: errors.New("the plan is used up")})
+		pass(longest + time.Second)
+		s.wantState(StateSpent)
+		s.list.Times()
+		budget.spent.Store(nil)
+		s.poller.SetIntervals(shortest, longest)
+		synctest.Wait()
+		if got := s.list.Times(); len(got) != 1 {
+			t.Errorf("%d requests once the budget is raised", len(got))
+		}
+		s.stop()
+	})
+}
+
+// Limits that stay as they are disturb nobody.
+func TestPoller_SetIntervalsToTheSame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newPollerFixture(t, fromNow, connectortest.Newest(3, 1)...)
+		pass(3 * time.Hour)
+		for range 300 {
+			s.poller.SetIntervals(shortest, longest)
+			pass(time.Second)
+		}
+		s.list.Times()
+		for range 3600 {
+			s.poller.SetIntervals(shortest, longest)
+			pass(time.Second)
+		}
+		for _, gap := range gaps(s.list.Times()) {
+			if gap < longest*9/10 {
+				t.Errorf("a poll came after %v", gap)
+			}
 		}
 		s.stop()
 	})

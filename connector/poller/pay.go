@@ -70,6 +70,7 @@ func (p *Poller) pay(ctx context.Context, urgency quota.Urgency,
 	limit func(context.Context, quota.Urgency) error,
 ) error {
 	for {
+		adjusted := p.adjusted.next()
 		if err := p.ready(); err != nil {
 			wait := p.retrier.unready()
 			if urgency != quota.Sweep {
@@ -84,7 +85,7 @@ func (p *Poller) pay(ctx context.Context, urgency quota.Urgency,
 			if urgency != quota.Sweep {
 				p.record.noteUntil(StateSpent, spent, until)
 			}
-			if connector.Sleep(ctx, budgetEvery) != nil {
+			if !sleepUntil(ctx, budgetEvery, adjusted) {
 				return ctx.Err()
 			}
 			continue

@@ -71,7 +71,7 @@ type Poller struct {
 	slot     *slot
 	record   statusRecord
 	schedule schedule
-	adjusted chan struct{} // holds a token while the intervals have changed and Run has not yet noticed
+	adjusted adjustment
 	relieved chan struct{} // holds a token while another owner may have gone and standby has not yet noticed
 
 	trace     string       // of the step in progress; empty if there is none
@@ -87,7 +87,7 @@ func New(c Config) *Poller {
 	stream := c.Reading.Stream.Name
 	p := &Poller{
 		config: c, queue: newQueue(), slot: &slot{gate: c.MemoryGate},
-		adjusted: make(chan struct{}, 1), relieved: make(chan struct{}, 1),
+		relieved: make(chan struct{}, 1),
 	}
 	p.retrier = newRetrier(p)
 	reading := c.Reading
@@ -107,15 +107,11 @@ func New(c Config) *Poller {
 }
 
 // SetIntervals changes the shortest and the longest interval between polls. A stream that waits longer than the new ones
-// allow is read sooner. It is safe for concurrent use.
+// allow is read sooner. So is one that waits for longer than what Config.Pace and CallBudget say now, which therefore have
+// to be changed before. It is safe for concurrent use.
 func (p *Poller) SetIntervals(shortest, longest time.Duration) {
-	if now := (intervals{shortest, longest}); *p.schedule.intervals.Swap(&now) == now {
-		return
-	}
-	select {
-	case p.adjusted <- struct{}{}:
-	default:
-	}
+	p.schedule.intervals.Store(&intervals{shortest, longest})
+	p.adjusted.tell()
 }
 
 // Status returns the current status. It is safe for concurrent use.
@@ -132,19 +128,21 @@ func (p *Poller) Run(ctx context.Context) error {
 		return nil
 	}
 	for ctx.Err() == nil {
+		adjusted := p.adjusted.next()
 		wait, err := p.step(ctx)
 		if err != nil {
 			return err
 		}
-		if wait > 0 && !p.rest(ctx, wait) {
+		if wait > 0 && !p.rest(ctx, wait, adjusted) {
 			break
 		}
 	}
 	return nil
 }
 
-// rest waits for that long, or less if the intervals become shorter meanwhile. It returns false if the context ended.
-func (p *Poller) rest(ctx context.Context, wait time.Duration) bool {
+// rest waits for that long, or less if the intervals became shorter since adjusted was there. It returns false if the
+// context ended.
+func (p *Poller) rest(ctx context.Context, wait time.Duration, adjusted <-chan struct{}) bool {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	until := time.Now().Add(wait)
@@ -154,8 +152,9 @@ func (p *Poller) rest(ctx context.Context, wait time.Duration) bool {
 			return false
 		case <-timer.C:
 			return true
-		case <-p.adjusted:
-			if due := p.schedule.adjust(); due.Before(until) {
+		case <-adjusted:
+			adjusted = p.adjusted.next()
+			if due, changed := p.schedule.adjust(); changed && due.Before(until) {
 				until = due
 				timer.Reset(time.Until(due))
 			}

@@ -30,17 +30,21 @@ type intervals struct{ shortest, longest time.Duration }
 
 func (s *schedule) shortest() time.Duration { return s.intervals.Load().shortest }
 
-// adjust applies changed intervals, and returns when the next step is due by them.
-func (s *schedule) adjust() time.Time {
+// adjust applies changed intervals and limits, and returns when the next step is due by them. changed is false if they
+// come to the same, or if the stream waits for something else.
+func (s *schedule) adjust() (due time.Time, changed bool) {
 	now := s.intervals.Load()
 	s.interval = min(max(s.interval, now.shortest), now.longest)
 	wait := s.paced(s.interval)
 	s.record.noteInterval(wait)
-	due := time.Now().Add(jitter(s.spread(wait)))
+	if wait == s.lastWait || s.lastWait == 0 {
+		return time.Time{}, false
+	}
+	due = time.Now().Add(jitter(s.spread(wait)))
 	if due.Before(s.nextPoll) {
 		s.nextPoll = due
 	}
-	return due
+	return due, true
 }
 
 // untilPoll is how long to wait for the next step within an interval: not at all if a sweep has more to do.

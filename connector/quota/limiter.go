@@ -37,13 +37,28 @@ func NewLimiter(perMinute float64) *Limiter {
 	return l
 }
 
-// SetRate changes the rate from the next request on.
+// SetRate changes the rate, also for requests that wait already: what is left of the gap before them becomes as much
+// shorter or longer. A pause stays as long as it is.
 func (l *Limiter) SetRate(perMinute float64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.gap = 0
+	gap := time.Duration(0)
 	if perMinute > 0 {
-		l.gap = time.Duration(float64(time.Minute) / perMinute)
+		gap = time.Duration(float64(time.Minute) / perMinute)
+	}
+	now, before := time.Now(), l.gap
+	l.gap = gap
+	from := now
+	if l.paused.After(now) {
+		from = l.paused
+	}
+	left := l.next.Sub(from)
+	if gap == before || before == 0 || left <= 0 {
+		return
+	}
+	l.next = from.Add(time.Duration(float64(left) / float64(before) * float64(gap)))
+	if l.timer != nil {
+		l.timer.Reset(max(0, l.next.Sub(now)))
 	}
 }
 

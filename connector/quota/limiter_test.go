@@ -188,13 +188,37 @@ func TestLimiter_SetRate(t *testing.T) {
 			s.queue(t.Context(), Live, "")
 		}
 		time.Sleep(1500 * time.Millisecond)
-		s.limiter.SetRate(6)
-		time.Sleep(11 * time.Second) // the turn at 2 s was already given, the next is at 12 s
+		s.limiter.SetRate(6) // half of a gap is left
+		time.Sleep(11 * time.Second)
 		s.limiter.SetRate(0)
 		s.wait.Wait()
-		if got, want := fmt.Sprint(s.at), "[0s 1s 2s 12s 22s 22s]"; got != want {
+		if got, want := fmt.Sprint(s.at), "[0s 1s 6.5s 12.5s 12.5s 12.5s]"; got != want {
 			t.Errorf("requests went at %s, want %s", got, want)
 		}
+	})
+}
+
+// A changed rate does not end a pause that the server asked for; what is left of a gap after it changes.
+func TestLimiter_SetRateInAPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTurns(1)
+		s.queue(t.Context(), Live, "a")
+		s.limiter.Pause(2 * time.Minute)
+		s.queue(t.Context(), Live, "b")
+		s.queue(t.Context(), Live, "c")
+		s.limiter.SetRate(60)
+		s.wait.Wait()
+		if got, want := fmt.Sprint(s.at), "[0s 2m0s 2m1s]"; got != want {
+			t.Errorf("requests went at %s, want %s", got, want)
+		}
+		s.limiter.SetRate(1)
+		s.queue(t.Context(), Live, "d")
+		s.limiter.Pause(2 * time.Second)
+		s.queue(t.Context(), Live, "e")
+		if s.limiter.SetRate(2); s.limiter.next.Before(s.began.Add(2*time.Minute + 31*time.Second)) {
+			t.Errorf("the next goes at %s", s.limiter.next.Sub(s.began))
+		}
+		s.wait.Wait()
 	})
 }
 
