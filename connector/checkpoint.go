@@ -27,6 +27,9 @@ type Checkpoint struct {
 	FormerKeys FormerKeys `json:"former_keys,omitempty"`
 	// Elsewhere are the sequences whose events were delivered to other sinks, so this one's log has none of them.
 	Elsewhere SequenceRanges `json:"elsewhere,omitempty"`
+	// Skipped are the sequences that the log passed over at the operator's word, as an earlier state of it may have used
+	// them. Whether they ever had events cannot be told.
+	Skipped SequenceRanges `json:"skipped,omitempty"`
 	// Epoch fences earlier owners: every Acquire raises it by one (Claim.TakeOver), and it never falls.
 	Epoch uint64 `json:"epoch"`
 	// Owner is the running instance that wrote the checkpoint.
@@ -196,6 +199,7 @@ func (c *Checkpoint) SameState(other *Checkpoint) bool {
 // AdoptOwnership copies the epoch, the owner, what operators have recorded and the sink's positions of a checkpoint that
 // was just acquired again.
 func (c *Checkpoint) AdoptOwnership(found *Checkpoint) {
-	c.FormerNames, c.FormerKeys, c.Elsewhere = found.FormerNames, found.FormerKeys, found.Elsewhere
+	c.FormerNames, c.FormerKeys = found.FormerNames, found.FormerKeys
+	c.Elsewhere, c.Skipped = found.Elsewhere, found.Skipped
 	c.Epoch, c.Owner, c.Written, c.Sink = found.Epoch, found.Owner, found.Written, found.Sink
 }

@@ -90,11 +90,23 @@ func (c Claim) TakeOver(found Checkpoint, now time.Time) Checkpoint {
 		// The keys of the lost events are unknown, so those messages that are still listed count as new.
 		if next.Sequence == next.Base {
 			next.Base = c.After
+		} else {
+			next.Skipped = next.Skipped.With(SequenceRange{From: next.Sequence + 1, To: c.After})
 		}
 		next.Sequence, next.Certified, next.Tail, next.TailLate = c.After, c.After, nil, nil
 	}
 	return next
 }
+
+// FirstStartAfter is the command that lets one stream continue after a sequence at least. A sink uses it in the hints of
+// its refusals: each stream has numbers of its own, so a number for one would skip some of another. AllStreams as the
+// stream means all of them.
+func FirstStartAfter(stream string, sequence uint64) string {
+	return fmt.Sprintf("`twochat-connector run --first-start=%s:%d`", stream, sequence)
+}
+
+// AllStreams stands for the name of every stream in FirstStartAfter.
+const AllStreams = "all"
 
 // RefuseOrphans returns the refusal of a stream that has events but no checkpoint (rule 9).
 func (c Claim) RefuseOrphans() error {

@@ -27,6 +27,30 @@ func TestClaim_TakeOverIsOneEpochOnAndKeepsTheRest(t *testing.T) {
 	}
 }
 
+// A log that continues after a number records which sequences it passed over; a log that begins after one has a base.
+func TestClaim_TakeOverAfterASequence(t *testing.T) {
+	claim := Claim{Stream: Stream{Name: "support"}, FirstStart: true, After: 70}
+	for _, test := range []struct {
+		name  string
+		found Checkpoint
+		base  uint64
+		want  SequenceRanges
+	}{
+		{"behind", Checkpoint{Sequence: 40, Certified: 40}, 0, SequenceRanges{{From: 41, To: 70}}},
+		{
+			"behind again", Checkpoint{Sequence: 40, Certified: 40, Skipped: SequenceRanges{{From: 11, To: 30}}}, 0,
+			SequenceRanges{{From: 11, To: 30}, {From: 41, To: 70}},
+		},
+		{"as far", Checkpoint{Sequence: 70, Certified: 70}, 0, nil},
+		{"empty", Checkpoint{}, 70, nil},
+	} {
+		next := claim.TakeOver(test.found, time.Now())
+		if next.Sequence != 70 || next.Base != test.base || !slices.Equal(next.Skipped, test.want) {
+			t.Errorf("%s: sequence %d, base %d, passed over %v", test.name, next.Sequence, next.Base, next.Skipped)
+		}
+	}
+}
+
 func TestClaim_RefusalsSayTheMend(t *testing.T) {
 	claim := Claim{Stream: Stream{Name: "support"}}
 	for want, err := range map[string]error{

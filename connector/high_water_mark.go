@@ -40,6 +40,7 @@ func (s *HighWaterMark) Admit(stream string, found Checkpoint, exists bool) erro
 	}
 	return &Refusal{
 		"stream " + stream, cause + "; it was purged, recreated or restored while this instance was running",
-		fmt.Sprintf("restore the log as it was, or continue after the delivered events with `twochat-connector run --first-start=%d`", s.sequence),
+		"restore the log as it was, or continue after the delivered events with " + FirstStartAfter(stream, s.sequence) +
+			", with the flag once for each such stream",
 	}
 }

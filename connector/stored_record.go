@@ -10,6 +10,9 @@ type StoredRecord struct {
 	Event []byte
 	// Fault is why the record is no event. It quotes nothing of it.
 	Fault error
+	// Unclaimed means that the record is no event and lies where several streams have theirs, without saying whose it is.
+	// Each of them is shown it.
+	Unclaimed bool
 	// Position is where the record is stored.
 	Position RecordPosition
 }

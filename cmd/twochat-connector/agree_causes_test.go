@@ -222,7 +222,7 @@ func purgedStream(url, name string, anew bool) func(*setup) {
 			return
 		}
 		s.says = []string{
-			"it was purged: it has held", "--first-start=",
+			"it was purged: it has held", "--first-start=all:",
 			"once its duplicate window of 5s has passed",
 		}
 	}

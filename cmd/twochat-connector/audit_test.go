@@ -467,7 +467,7 @@ func tryAuditNotWrong(t *testing.T) {
 	}
 	code, _, errOut := finish(t, "audit", "--config", path, "--all", "--repair")
 	wantCode(t, code, cli.ExitFailed)
-	clitest.WantText(t, "audit", errOut, "another process is writing here", "stop the other process")
+	clitest.WantText(t, "audit", errOut, "another process is writing here", "stop that process", "`run` end")
 	wantCode(t, live.end(), cli.ExitFine)
 	r = auditReport(t, cli.ExitFine, "--config", path, "--since", "2000h")
 	if s := r.Streams[0]; s.Listed != 150 {

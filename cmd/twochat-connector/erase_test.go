@@ -261,7 +261,7 @@ func TestErase_Says(t *testing.T) {
 	live := liveStream(t, path)
 	code, _, errOut = finish(t, "erase", "--config", path, "--chat", c.digits, "--yes")
 	wantCode(t, code, cli.ExitFailed)
-	clitest.WantText(t, "beside a run", errOut, "another process is writing here", "the other process")
+	clitest.WantText(t, "beside a run", errOut, "another process is writing here", "stop that process")
 	wantCode(t, live.end(), cli.ExitFine)
 
 	var all strings.Builder

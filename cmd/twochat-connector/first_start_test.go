@@ -39,6 +39,6 @@ func TestRun_FirstStartAfterASequence(t *testing.T) {
 	for _, word := range []string{"--first-start=-1", "--first-start=x", "--first-start="} {
 		code, _, errOut := finish(t, "run", "--config", configure(t, url, "stdout: {}"), word)
 		wantCode(t, code, cli.ExitUsage)
-		clitest.WantText(t, "stderr", errOut, "the last sequence that was used before")
+		clitest.WantText(t, "stderr", errOut, "the last sequence that was used before, such as support:30")
 	}
 }

@@ -19,7 +19,7 @@ var ownCommand = regexp.MustCompile("`(?:[^`\n]* )?(twochat-connector [^`\n]*)`"
 // at run time.
 func printedCommands(t *testing.T, file string) []string {
 	t.Helper()
-	stand := strings.NewReplacer("--first-start=%d", "--first-start=1", "--accept-partitions %d", "--accept-partitions 0",
+	stand := strings.NewReplacer("--accept-partitions %d", "--accept-partitions 0",
 		"--number %s", "--number "+twochattest.DefaultNumber, "help …", "help audit", "%s %s", "support sales",
 		"%s", "support", "FILE", file, "…", "support", "NAME", "support", "FORMER-URL", "http://127.0.0.1:1",
 		"http://ADDRESS", "http://127.0.0.1:1", "ID", "reject-x", "%d", "1")

@@ -66,10 +66,10 @@ func TestLog_FolderThatIsRemovedUnderItIsRefusedUntilItIsBack(t *testing.T) {
 			}
 		}
 		events := sinktest.Events(claim("two").Stream, 11, 2)
-		wantWayOn(t, log.Commit(t.Context(), events, nil, sinktest.Next(held, events, nil, 10)), "--first-start=10")
+		wantWayOn(t, log.Commit(t.Context(), events, nil, sinktest.Next(held, events, nil, 10)), "--first-start=595981048477:10")
 		for range 2 {
 			_, err := log.Acquire(t.Context())
-			wantWayOn(t, err, "--first-start=10")
+			wantWayOn(t, err, "--first-start=595981048477:10")
 		}
 		if err := errors.Join(os.RemoveAll(c.Dir), os.Rename(away, c.Dir)); err != nil {
 			t.Fatal(err)
@@ -111,7 +111,7 @@ func TestOpen_FolderThatWentBackBetweenTwoRunsIsNoFirstStart(t *testing.T) {
 			}
 			for range 2 { // an orchestrator starts it again and again
 				_, err := acquire(t, c, claim("two"))
-				wantWayOn(t, err, map[uint64]string{10: "--first-start=10", 15: "--first-start=15"}[last])
+				wantWayOn(t, err, map[uint64]string{10: "--first-start=595981048477:10", 15: "--first-start=595981048477:15"}[last])
 			}
 			said := claim("two")
 			said.FirstStart, said.After = true, last
@@ -147,7 +147,7 @@ func TestOpen_AfterACrashTheWayOnLeavesRoomForWhatWasNotNoted(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = acquire(t, c, claim("two"))
-	wantWayOn(t, err, "--first-start=2010")
+	wantWayOn(t, err, "--first-start=595981048477:2010")
 }
 
 func TestOpen_NoteThatIsBrokenIsRefusedByName(t *testing.T) {

@@ -99,8 +99,8 @@ func wentBack(dir, stream string, known, found, after uint64) error {
 		Thing: "data folder " + dir,
 		Cause: fmt.Sprintf("the log of stream %s went back from %d to %d: the folder was removed, replaced or restored",
 			stream, known, found),
-		Hint: fmt.Sprintf("restore the former folder; or continue after the delivered events with "+
-			"`twochat-connector run --first-start=%d`", after),
+		Hint: "restore the former folder; or continue after the delivered events with " +
+			connector.FirstStartAfter(stream, after) + ", with the flag once for each such stream",
 	}
 }
 

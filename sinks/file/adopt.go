@@ -90,9 +90,7 @@ func (j *journal) joins(stream string, last uint64, seen []connector.Seen, accep
 				Thing: "file " + j.path,
 				Cause: fmt.Sprintf("event %d of stream %s follows %d: the file and the folder %s.checkpoint are from different times",
 					s.Sequence, stream, last, j.path),
-				Hint: fmt.Sprintf("restore file and folder from the same time; or continue after the delivered events "+
-					"with `twochat-connector run --first-start=%d`",
-					seen[len(seen)-1].Sequence),
+				Hint: "restore file and folder from the same time; or " + continueAfterNewest,
 			}
 		}
 		last = s.Sequence

@@ -46,7 +46,7 @@ func (f *folder) openReadOnly() error {
 	case !info.IsDir():
 		return notFolder(f.dir)
 	}
-	path := filepath.Join(f.dir, "lock")
+	path := filepath.Join(f.dir, lockName)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -62,9 +62,14 @@ func (f *folder) openReadOnly() error {
 
 // busy is the refusal of a folder that another process has locked.
 func (f *folder) busy() error {
+	cause, stop := "another process is writing here", "stop that process: `run` ends after its commit in progress when it gets SIGTERM"
+	if pid := holder(filepath.Join(f.dir, lockName)); pid > 0 {
+		cause = fmt.Sprintf("another process is writing here, with the id %d", pid)
+		stop = fmt.Sprintf("stop that process: `kill %d` lets `run` end after its commit in progress", pid)
+	}
 	return &connector.Refusal{
-		Thing: "folder " + f.dir, Cause: "another process is writing here",
-		Hint: "stop the other process, or give this one another path",
+		Thing: "folder " + f.dir, Cause: cause,
+		Hint: stop + "; then give the same command again. Only a second `run` would need another path",
 	}
 }
 

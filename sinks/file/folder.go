@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -143,6 +144,9 @@ type folder struct {
 // recordSuffix ends the name of a record's file.
 const recordSuffix = ".json"
 
+// lockName is the name of the file that is locked.
+const lockName = "lock"
+
 // open creates the folder if it is missing and takes its lock.
 func (f *folder) open() error {
 	if f.held != nil {
@@ -164,7 +168,7 @@ func (f *folder) open() error {
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("make the folder of checkpoints: %w", plain(err))
 	}
-	held, busy, err := lock(filepath.Join(f.dir, "lock"))
+	held, busy, err := lock(filepath.Join(f.dir, lockName))
 	switch {
 	case busy:
 		return f.busy()
@@ -254,14 +258,28 @@ func withoutRecord(path string, raw []byte) string {
 			last = max(last, n)
 		}
 	}
-	return goOnAfter(path, last)
+	return continueWithout(path, last)
 }
 
-// goOnAfter is the hint to move away a broken file and to continue without it. Then only the number of delivered events
-// is known.
-func goOnAfter(path string, sequence uint64) string {
-	return fmt.Sprintf("move it away and continue after the delivered events: `mv '%s' '%s.broken'`, then "+
-		"`twochat-connector run --first-start=%d`", path, path, sequence)
+// continueWithout is the hint to move away a broken record and to continue without it. Then only the number of its
+// stream's delivered events is known.
+func continueWithout(path string, sequence uint64) string {
+	return fmt.Sprintf("move it away and continue after the delivered events: `mv '%s' '%s.broken'`, then %s", path, path,
+		connector.FirstStartAfter(streamOf(path), sequence))
+}
+
+// continueAfterNewest is the hint for files that are not those of the records. It needs no numbers, as the records have
+// those of all streams, and it is for all, as they share the files.
+const continueAfterNewest = "continue after the delivered events with `twochat-connector run --first-start`"
+
+// streamOf is the stream whose record has this path, or all of them if that cannot be told.
+func streamOf(path string) string {
+	token := strings.TrimSuffix(filepath.Base(path), recordSuffix)
+	name, err := url.PathUnescape(strings.ReplaceAll(token, "=", "%"))
+	if err != nil || connector.SubjectToken(name) != token {
+		return connector.AllStreams
+	}
+	return name
 }
 
 // save replaces a stream's record. With an error, unclear means that the new record may be in place nevertheless.

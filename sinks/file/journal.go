@@ -71,12 +71,8 @@ func (j *journal) reopen(ctx context.Context, f *folder, positions []json.RawMes
 	if len(parts) > 0 {
 		j.number = max(j.number, parts[len(parts)-1]+1)
 	}
-	r, _, err := f.load(claim.Stream.Name)
-	if err != nil {
-		return err
-	}
 	accepted := false
-	if err := j.verify(mark, r.checkpoint.Sequence); err != nil {
+	if err := j.verify(mark); err != nil {
 		var refusal *connector.Refusal
 		if !claim.FirstStart || !errors.As(err, &refusal) {
 			return err
@@ -116,7 +112,7 @@ func (j *journal) withoutRecord(path string, raw []byte) string {
 			last = max(last, s.Sequence)
 		}
 	}
-	return goOnAfter(path, last)
+	return continueWithout(path, last)
 }
 
 // newest is the position that was recorded last.
@@ -136,8 +132,8 @@ func newest(positions []json.RawMessage) (position, error) {
 }
 
 // verify refuses a file that is shorter than recorded, or another file: it went back, or the checkpoints belong to
-// another file. last is the sequence that the stream in question had reached.
-func (j *journal) verify(mark position, last uint64) error {
+// another file.
+func (j *journal) verify(mark position) error {
 	if mark.End == 0 {
 		return nil
 	}
@@ -150,8 +146,7 @@ func (j *journal) verify(mark position, last uint64) error {
 	refuse := func(cause string) error {
 		return &connector.Refusal{
 			Thing: "file " + path, Cause: cause,
-			Hint: fmt.Sprintf("restore the former file; or continue after the delivered events with "+
-				"`twochat-connector run --first-start=%d`", last),
+			Hint: "restore the former file; or " + continueAfterNewest,
 		}
 	}
 	if errors.Is(err, fs.ErrNotExist) {

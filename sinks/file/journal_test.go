@@ -266,7 +266,7 @@ func TestStateStore_FolderGoesBackUnderItsOwner(t *testing.T) {
 				}
 				_, err = logs[i].Acquire(t.Context())
 				var refusal *connector.Refusal
-				if !errors.As(err, &refusal) || !strings.Contains(refusal.Hint, "--first-start=3") {
+				if !errors.As(err, &refusal) || !strings.Contains(refusal.Hint, "--first-start="+streams[i]+":3") {
 					t.Fatalf("Acquire: got %v, want a refusal with the way on", err)
 				}
 			}

@@ -67,6 +67,13 @@ func newHead(id, source, number string, late bool) (head, error) {
 	}, nil
 }
 
+// streamNamedIn is the stream that a damaged line names as its source; unclaimed means that it names none.
+func streamNamedIn(line []byte) (stream string, unclaimed bool) {
+	_, rest, found := bytes.Cut(withoutData(line), []byte(`"source":"`+connector.Stream{}.Source()))
+	name, _, ended := bytes.Cut(rest, []byte(`"`))
+	return string(name), !found || !ended
+}
+
 // withoutData cuts off a line before its data, which this package writes last, so that most of a line need not be
 // parsed. The mark cannot occur inside a JSON string, as its quotes would be escaped.
 func withoutData(line []byte) []byte {

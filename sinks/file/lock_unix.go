@@ -8,6 +8,14 @@ import (
 	"syscall"
 )
 
+// inodeOf is the number of a file in its file system.
+func inodeOf(info os.FileInfo) int {
+	if status, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(status.Ino)
+	}
+	return 0
+}
+
 // lock takes a lock that the system releases when the process ends. held means that another process has it.
 func lock(path string) (f *os.File, held bool, err error) {
 	f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)

@@ -9,6 +9,9 @@ import (
 // sharingViolation is the system's error if another handle excludes ours.
 const sharingViolation syscall.Errno = 32
 
+// inodeOf is not known here.
+func inodeOf(os.FileInfo) int { return 0 }
+
 // lock takes a lock that the system releases when the process ends. held means that another process has it.
 func lock(path string) (f *os.File, held bool, err error) {
 	name, err := syscall.UTF16PtrFromString(path)

@@ -27,12 +27,13 @@ func (s *Sink) ReadBack(
 		for i, f := range parts {
 			record := connector.StoredRecord{Position: connector.RecordPosition{Container: f.Name() + ", byte"}}
 			give := func(line []byte) error {
-				record.Event, record.Fault = line, nil
+				record.Event, record.Fault, record.Unclaimed = line, nil, false
 				h, err := parseHead(line)
 				if err != nil {
 					record.Event, record.Fault = nil, err
+					h.stream, record.Unclaimed = streamNamedIn(line)
 				}
-				if err != nil || h.stream == stream && !isErased(line) {
+				if err = nil; record.Unclaimed || h.stream == stream && !isErased(line) {
 					err = event(record)
 				}
 				record.Position.At += int64(len(line)) + 1
@@ -41,7 +42,10 @@ func (s *Sink) ReadBack(
 			rest, err := scan(ctx, f, 0, give)
 			if err == nil && len(rest) > 0 && i < len(parts)-1 { // a rotated part is never continued
 				record.Event, record.Fault = nil, errForeign
-				err = event(record)
+				of, unclaimed := streamNamedIn(rest)
+				if record.Unclaimed = unclaimed; unclaimed || of == stream {
+					err = event(record)
+				}
 			}
 			if err != nil {
 				return err

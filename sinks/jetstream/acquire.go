@@ -241,8 +241,8 @@ func (l *Log) emptied(ctx context.Context, k *link) error {
 	return &connector.Refusal{
 		Thing: "JetStream stream " + l.sink.config.Stream,
 		Cause: fmt.Sprintf("it was purged: it has held %d messages, and has no checkpoint any more", info.State.LastSeq),
-		Hint: fmt.Sprintf("restore it from a backup, or start again after the highest sequence that it can have held, with "+
-			"`twochat-connector run --first-start=%d`; "+
-			"%s", info.State.LastSeq, remembers(info.Config.Duplicates)),
+		Hint: fmt.Sprintf("restore it from a backup, or start all streams again after the highest sequence that they can "+
+			"have had, with %s; %s", connector.FirstStartAfter(connector.AllStreams, info.State.LastSeq),
+			remembers(info.Config.Duplicates)),
 	}
 }

@@ -72,7 +72,7 @@ func TestPurged_oneWayOn(t *testing.T) {
 	sink := openSink(t, c, connector.ModeStructured)
 	claim := sinktest.Claim(stream, "two")
 	if err := sink.CheckAcquire(t.Context(), claim); !errors.As(err, &next) || next.Hint != running.Hint ||
-		!strings.Contains(next.Hint, "--first-start=42") {
+		!strings.Contains(next.Hint, "--first-start=all:42") {
 		t.Errorf("the way on is %q for who ran, and %v for who starts", running.Hint, err)
 	}
 	// An instance that starts again is told to wait; another is not.

@@ -130,7 +130,7 @@ func TestCreate_notAgain(t *testing.T) {
 	}
 	wantRefused(t, sink.Create(t.Context()), "was deleted while the connector ran")
 	wantRefused(t, commitInVain(t, log, checkpoint, sinktest.Events(log.claim.Stream, 4, 3)),
-		"was deleted while the connector ran", "--first-start=3")
+		"was deleted while the connector ran", "--first-start="+stream+":3")
 	if findings, err := sink.Check(t.Context(), nil); err != nil ||
 		!strings.Contains(findings[len(findings)-1].Text, "was deleted") {
 		t.Errorf("%+v, %v", findings, err)
@@ -150,7 +150,7 @@ func TestAcquire_ofAPurgedStream(t *testing.T) {
 	}
 	fresh := openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim(stream, "two"))
 	_, err := fresh.Acquire(t.Context())
-	wantRefused(t, err, "it was purged", "--first-start")
+	wantRefused(t, err, "it was purged", "--first-start=all:")
 	_, err = openLog(t, openSink(t, c, connector.ModeStructured), sinktest.Claim("595981000000", "two")).Acquire(
 		t.Context())
 	wantRefused(t, err, "it was purged")

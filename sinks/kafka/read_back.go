@@ -22,7 +22,8 @@ func (s *Sink) ReadBack(
 	place := func(p int) string { return fmt.Sprintf("topic %s, partition %d, offset", s.topics.events, p) }
 	record := connector.StoredRecord{Position: connector.RecordPosition{Container: place(0)}}
 	readEvent := func(p int, r *protocol.Record) error {
-		if of := string(attributeSource.of(r.Headers)); of != "" && of != source {
+		of := string(attributeSource.of(r.Headers))
+		if of != "" && of != source {
 			return nil
 		}
 		value, err := protocol.ReadAll(r.Value)
@@ -34,6 +35,7 @@ func (s *Sink) ReadBack(
 		}
 		record.Position.At = r.Offset
 		record.Event, record.Fault = decodeEvent(r.Headers, value)
+		record.Unclaimed = record.Fault != nil && of == ""
 		return event(record)
 	}
 	if event != nil {

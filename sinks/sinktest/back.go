@@ -53,7 +53,7 @@ var backRules = []rule{
 	},
 }
 
-var firstStart = regexp.MustCompile(`--first-start=([0-9]+)`)
+var firstStart = regexp.MustCompile(`--first-start=([^ :]+):([0-9]+)`)
 
 // most is how far a log may continue beyond what was delivered, in these tests: a checkpoint for each commit.
 const most = 5
@@ -83,10 +83,10 @@ func (s *scene) wantGoneBack(log connector.Log, c connector.Checkpoint, events [
 		}
 		s.wantRefusal(err)
 		word := firstStart.FindStringSubmatch(refusal.Hint)
-		if word == nil {
-			s.Fatalf("the way on is %q, want --first-start=N in it", refusal.Hint)
+		if word == nil || word[1] != c.Stream {
+			s.Fatalf("the way on is %q, want --first-start=%s:N in it", refusal.Hint, c.Stream)
 		}
-		if after, err := strconv.ParseUint(word[1], 10, 64); err != nil || after < delivered || after > delivered+most {
+		if after, err := strconv.ParseUint(word[2], 10, 64); err != nil || after < delivered || after > delivered+most {
 			s.Fatalf("the way on is %q, want a sequence from %d to %d in it", refusal.Hint, delivered, delivered+most)
 		}
 	}

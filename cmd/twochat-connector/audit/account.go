@@ -18,7 +18,8 @@ type filler struct {
 // list shows between the two.
 func (c *comparison) account() {
 	rows := c.list.rows
-	if gone := c.checkpoint.Sequence - c.checkpoint.Base; gone > 0 && len(c.log.events) == 0 {
+	passed := c.checkpoint.Skipped.Count(c.checkpoint.Base+1, c.checkpoint.Sequence)
+	if gone := c.checkpoint.Sequence - c.checkpoint.Base - passed; gone > 0 && len(c.log.events) == 0 {
 		c.emptied(gone)
 		return
 	}
@@ -69,9 +70,10 @@ func (c *comparison) emptied(gone uint64) {
 	c.findings.Noted.NotYet = int(listed) - c.findings.Noted.Expired
 }
 
-// beginning records that a log begins only after some sequences, as far as they were not delivered elsewhere.
+// beginning records that a log begins only after some sequences, as far as they were not delivered elsewhere or passed
+// over.
 func (c *comparison) beginning(from, to uint64) {
-	away := c.checkpoint.Elsewhere
+	away := c.checkpoint.Elsewhere.With(c.checkpoint.Skipped...)
 	count := to + 1 - from - away.Count(from, to)
 	if count == 0 {
 		return
@@ -120,7 +122,7 @@ func (c *comparison) below(held int) {
 			c.findings.Noted.Held++
 		case c.lowest > c.first && (gone == 0 || len(missing) < between):
 			missing = append(missing, filler{row: row, missing: true})
-		case was > c.checkpoint.Base:
+		case delivered(&c.checkpoint, &was):
 			if c.checkpoint.Elsewhere.Has(was) {
 				c.findings.Noted.Elsewhere++
 			} else {
@@ -140,6 +142,14 @@ func (c *comparison) below(held int) {
 	if gone > 0 && (c.since.IsZero() || c.findings.Noted.Expired > 0) {
 		c.beginning(c.first-gone, c.first-1)
 	}
+}
+
+// delivered reports whether a sequence is one that the log delivered. It goes down over those that the log passed over.
+func delivered(c *connector.Checkpoint, sequence *uint64) bool {
+	for c.Skipped.Has(*sequence) {
+		*sequence--
+	}
+	return *sequence > c.Base
 }
 
 // settle accounts for the sequences that are gone between two others.

@@ -75,6 +75,11 @@ func (c *comparison) name() {
 	for _, sequence := range c.log.filled {
 		c.have.add(sequence)
 	}
+	for _, run := range c.checkpoint.Skipped { // nothing is missing there
+		for n := run.From; n <= run.To; n++ {
+			c.have.add(n)
+		}
+	}
 	c.findings.Unfinished = c.log.unfinished
 	c.findings.Noted.ErasedOnRequest = len(c.log.onRequest) - c.log.unfinished
 }

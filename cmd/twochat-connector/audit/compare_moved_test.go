@@ -14,6 +14,11 @@ func TestCompare_MovedAndRekeyed(t *testing.T) {
 	imported := func(ranges ...connector.SequenceRange) connector.Checkpoint {
 		return connector.Checkpoint{Sequence: 20, Certified: 20, Elsewhere: ranges}
 	}
+	skipped := func(from, to uint64) connector.Checkpoint {
+		return connector.Checkpoint{
+			Sequence: 20, Certified: 20, Skipped: connector.SequenceRanges{{From: from, To: to}},
+		}
+	}
 	rekeyed := func(former, now string) connector.Checkpoint {
 		return connector.Checkpoint{
 			Sequence: 20, Certified: 20, Privacy: now, FormerKeys: []connector.FormerKey{{Privacy: former, Last: 8}},
@@ -30,6 +35,18 @@ func TestCompare_MovedAndRekeyed(t *testing.T) {
 		"imported, and nothing delivered yet": {
 			list: "1-23", log: "", checkpoint: imported(connector.SequenceRange{From: 1, To: 20}),
 			want: "not yet 3; elsewhere 20",
+		},
+		"continued after a number, and what was lost is listed again": {
+			list: "1-20", log: "1-10 11@16 12@17 13@18 14@19 15@20", checkpoint: skipped(11, 15), want: "not yet 5",
+		},
+		"continued after a number that was never reached, and one deleted": {
+			list: "1-10 16-20", log: "1-4 6-10 16-20", checkpoint: skipped(11, 15), want: "missing m5@5",
+		},
+		"continued after a number, and retention took what was before": {
+			list: "1-10 16-20", log: "17-20", checkpoint: skipped(11, 15), want: "erased 11 of 1-16 true; expired 11",
+		},
+		"continued after a number, and nothing is left": {
+			list: "1-10 16-20", log: "", checkpoint: skipped(11, 15), want: "erased 15 of 1-20 true; expired 15",
 		},
 		"imported, and some deleted since": {
 			list: "1-20", log: "13-15 17-20", checkpoint: imported(connector.SequenceRange{From: 1, To: 10}),

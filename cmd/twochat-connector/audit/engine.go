@@ -43,6 +43,7 @@ type Engine struct {
 	sink     sinks.Sink
 	pair     sinkPair   // of a history
 	accounts []*account // whose streams are audited
+	unread   unread     // those that are not
 	files    *reportFiles
 }
 
@@ -101,6 +102,15 @@ func (a *Engine) run(ctx context.Context) error {
 		}
 		audited = append(audited, of...)
 	}
+	if len(audited) == 0 {
+		return a.unread.err()
+	}
+	report.unaudited(a.program, a.unread)
+	if len(a.config.Streams()) > 1 {
+		report.unclaimed(audited)
+	} else {
+		audited[0].log.claim()
+	}
 	if err := a.mayRepair(ctx, audited); err != nil {
 		return err
 	}
@@ -123,8 +133,11 @@ func (a *Engine) run(ctx context.Context) error {
 	if err := a.print(report); err != nil {
 		return err
 	}
-	if report.Wrong {
+	switch {
+	case report.Wrong:
 		return cli.ErrFoundWrong
+	case len(report.Unaudited) > 0:
+		return cli.Logged(errUnaudited) // the report says so
 	}
 	return nil
 }
@@ -186,10 +199,16 @@ func (a *Engine) readLogs(ctx context.Context, source pipeline.Source, instance 
 		}
 		one, err := a.readLog(ctx, claim, live)
 		if err != nil {
+			if len(a.options.Streams) > 1 && a.unread.add(claim.Stream.Name, err) {
+				continue
+			}
 			return nil, err
 		}
 		one.account = of
 		list = append(list, one)
+	}
+	if len(list) == 0 {
+		return nil, nil
 	}
 	name, polled := list[0].polled()
 	of.spare = backfill.NewSpare(ctx, source.Config, source.Client, source.Client, name, polled.MonthBegun, a.logger)
@@ -266,8 +285,7 @@ func (a *Engine) readLog(ctx context.Context, claim connector.Claim, live *liveS
 		return nil, cli.Hinted(fmt.Errorf("stream %s was not delivered yet, so there is nothing to audit", name),
 			"`twochat-connector backfill --stream "+live.stream.Name+" --all` delivers it")
 	default:
-		return nil, cli.Hinted(fmt.Errorf("stream %s has not started yet, so there is nothing to audit", name),
-			"start `twochat-connector run` first; audit may run beside it")
+		return nil, notStarted(ctx, a.sink, claim)
 	}
 	if err := claim.Admit(one.checkpoint); err != nil {
 		return nil, err

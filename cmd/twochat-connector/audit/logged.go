@@ -17,6 +17,7 @@ type Logged struct {
 	rejects    map[connector.Key]string              // the reasons why they are in the quarantine
 	unreadable map[connector.RecordPosition]struct{} // records, which may be read under several names
 	places     []string                              // of the first of them
+	unclaimed  []connector.RecordPosition            // records that may be of any stream; not among the unreadable ones
 	decoder    *decoder
 	name       int32 // how many names were read before the one that is being read
 
@@ -52,12 +53,12 @@ func (l *Logged) Add(stored connector.StoredRecord) error {
 	if err == nil {
 		r, err = l.decoder.decode(stored.Event)
 	}
+	if stored.Unclaimed {
+		l.unclaimed = append(l.unclaimed, stored.Position)
+		return nil
+	}
 	if err != nil {
-		_, known := l.unreadable[stored.Position]
-		l.unreadable[stored.Position] = struct{}{} // it is reported, and its sequence is missing
-		if !known && len(l.places) < mostPlaces {
-			l.places = append(l.places, stored.Position.String())
-		}
+		l.cannotRead(stored.Position)
 		return nil
 	}
 	r.part = int32(stored.Part) + l.name*maxParts
@@ -69,6 +70,23 @@ func (l *Logged) Add(stored connector.StoredRecord) error {
 	}
 	l.events = append(l.events, r)
 	return nil
+}
+
+// cannotRead records an entry that is reported, while its sequence is missing.
+func (l *Logged) cannotRead(at connector.RecordPosition) {
+	_, known := l.unreadable[at]
+	l.unreadable[at] = struct{}{}
+	if !known && len(l.places) < mostPlaces {
+		l.places = append(l.places, at.String())
+	}
+}
+
+// claim counts the records that name no stream as this one's, where there is no other.
+func (l *Logged) claim() {
+	for _, at := range l.unclaimed {
+		l.cannotRead(at)
+	}
+	l.unclaimed = nil
 }
 
 // AddReject adds a record of the quarantine.

@@ -24,6 +24,18 @@ type Report struct {
 	Calls   int            `json:"calls"`
 	Wrong   bool           `json:"wrong"`
 	Streams []StreamReport `json:"streams"`
+	// Unreadable counts the records among the events that are not events and do not say of which stream they are.
+	// UnreadableAt is where the first of them are, at most a hundred.
+	Unreadable   int      `json:"unreadable,omitempty"`
+	UnreadableAt []string `json:"unreadable_at,omitempty"`
+	// Unaudited are the streams that could not be audited, while others were.
+	Unaudited []Unaudited `json:"unaudited,omitempty"`
+}
+
+// Unaudited is a stream that could not be audited, and what to do about it.
+type Unaudited struct {
+	Stream string `json:"stream"`
+	Obstacle
 }
 
 // About estimates how much is to be read and how many calls that takes: the fewest on a list that stands still, the
@@ -65,6 +77,8 @@ type StreamReport struct {
 	FormerNames []FormerName `json:"former_names,omitempty"`
 	// Elsewhere are the sequences that were delivered to other sinks, before a checkpoint was imported from there.
 	Elsewhere connector.SequenceRanges `json:"elsewhere,omitempty"`
+	// Skipped are the sequences that were passed over with --first-start.
+	Skipped connector.SequenceRanges `json:"skipped,omitempty"`
 	// BeforeRepair is what a repair of the missing messages has to wait for, if there is anything.
 	BeforeRepair *Obstacle `json:"before_repair,omitempty"`
 	Repair       *Repair   `json:"repair,omitempty"`
@@ -113,6 +127,7 @@ func (r *Report) finish(calls int) {
 		s.Wrong = left != Counts{}
 		r.Wrong = r.Wrong || s.Wrong
 	}
+	r.Wrong = r.Wrong || r.Unreadable > 0
 }
 
 func newStreamReport(one *audited, list *Listed, f Findings) StreamReport {
@@ -122,7 +137,7 @@ func newStreamReport(one *audited, list *Listed, f Findings) StreamReport {
 		Listed:  len(list.rows) + len(list.late),
 		Events:  len(one.log.held()), FirstSequence: first, LastSequence: last, Certified: one.checkpoint.Certified,
 		ListDigest: list.digest(), LogDigest: one.log.digest(), Findings: f, FormerNames: one.former,
-		Elsewhere: one.checkpoint.Elsewhere,
+		Elsewhere: one.checkpoint.Elsewhere, Skipped: one.checkpoint.Skipped,
 		Counts: Counts{
 			Missing: len(f.Missing), Doubled: len(f.Doubled), OutOfOrder: len(f.OutOfOrder), Changed: len(f.Changed),
 			Erased: f.erased(), Unfinished: f.Unfinished, Unreadable: f.Unreadable,

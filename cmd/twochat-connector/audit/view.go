@@ -26,6 +26,10 @@ func (a *Engine) print(r *Report) error {
 	for i := range r.Streams {
 		r.Streams[i].write(&out, commandOf(a.program.InForce(), a.options.Start, r.Streams[i].Stream))
 	}
+	r.writeUnreadable(&out)
+	for _, of := range r.Unaudited {
+		fmt.Fprintf(&out, "Stream %s: not audited: %s.\n  → %s\n", of.Stream, of.Cause, of.Hint)
+	}
 	if a.files.digest != "" {
 		fmt.Fprintf(&out, "\nThe report is in %s.json and %s.html; the SHA-256 of the JSON file is %s.\n", a.files.path,
 			a.files.path, a.files.digest)
@@ -186,6 +190,10 @@ func (s StreamReport) otherPlaces() []string {
 		}
 		lines = append(lines, fmt.Sprintf("%s %s: %s", text.Thousands(r.To-r.From+1), where, sequences(r.From, r.To)))
 	}
+	for _, r := range s.Skipped {
+		lines = append(lines, fmt.Sprintf("%s passed over with --first-start: %s", text.Counted(int(r.To-r.From+1), "sequence"),
+			sequences(r.From, r.To)))
+	}
 	return lines
 }
 
@@ -225,10 +233,7 @@ func (s StreamReport) details() []detail {
 		}
 		all = append(all, detail{"erased", line})
 	}
-	for _, place := range s.Findings.UnreadableAt {
-		all = append(all, detail{"unreadable", text.Printable(place)})
-	}
-	return all
+	return append(all, unreadable(s.Findings.UnreadableAt)...)
 }
 
 // line describes a message for a person.
@@ -257,7 +262,7 @@ func (s *StreamReport) advice(again func(flags ...string) string) []string {
 		lines = append(lines, "if old events are removed on purpose, use --since to audit younger ones")
 	}
 	if s.Counts.Unreadable > 0 {
-		lines = append(lines, "unreadable records were written by another program, or are damaged: `twochat-connector check` shows whether `run` can continue despite them")
+		lines = append(lines, unreadableAdvice)
 	}
 	return lines
 }

@@ -36,9 +36,25 @@ func NewLeveledLogger(p *Program, c config.Log, level slog.Leveler, to io.Writer
 		return a
 	}}
 	if LogsText(c, to) {
-		return slog.New(slog.NewTextHandler(to, options))
+		return slog.New(slog.NewTextHandler(foldedLines{to}, options))
 	}
 	return slog.New(slog.NewJSONHandler(to, options))
+}
+
+// foldedLines breaks the lines of a log for a person that are wider than the terminal. A log that goes elsewhere has one
+// line a record, as programs expect.
+type foldedLines struct{ to io.Writer }
+
+// Write writes a line, which the handler writes as a whole.
+func (f foldedLines) Write(line []byte) (int, error) {
+	_, sized := f.to.(interface{ Columns() int })
+	if columns := text.Columns(f.to); (sized || text.IsTerminal(f.to)) && text.Width(string(line)) > columns {
+		if _, err := io.WriteString(f.to, text.Hang(string(line), "    ", columns)+"\n"); err != nil {
+			return 0, err
+		}
+		return len(line), nil
+	}
+	return f.to.Write(line)
 }
 
 // LogsText reports whether the log is for a person.

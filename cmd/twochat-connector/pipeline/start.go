@@ -90,9 +90,10 @@ func ClaimsOf(c *config.Config, privacy twochat.Privacy, instance string, w Over
 	streams := c.Streams()
 	claims := make([]connector.Claim, len(streams))
 	for i, s := range streams {
+		firstStart, after := w.firstStartOf(s.Name)
 		claims[i] = connector.Claim{
 			Stream: privacy.Keyed(s), Privacy: privacy.Name(), Instance: instance, TypePrefix: c.Events.TypePrefix,
-			Window: c.Seen.Capacity, FirstStart: w.firstStart, After: w.after, Rekey: w.rekey,
+			Window: c.Seen.Capacity, FirstStart: firstStart, After: after, Rekey: w.rekey,
 		}
 	}
 	return claims
