@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"sync/atomic"
@@ -79,24 +80,34 @@ func TestPoller_SetIntervalsAfterChangedLimits(t *testing.T) {
 	})
 }
 
-// Limits that stay as they are disturb nobody.
+// Limits that stay as they are disturb nobody: a sink that refuses the stream is asked no sooner.
 func TestPoller_SetIntervalsToTheSame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newPollerFixture(t, fromNow, connectortest.Newest(3, 1)...)
-		pass(3 * time.Hour)
-		for range 300 {
-			s.poller.SetIntervals(shortest, longest)
-			pass(time.Second)
-		}
-		s.list.Times()
+		var refused atomic.Bool
+		asked := 0
+		s := newPollerFixture(t, func(s *pollerFixture, c *Config) {
+			fromNow(s, c)
+			c.CheckWritable = func(context.Context) error {
+				if !refused.Load() {
+					return nil
+				}
+				asked++
+				return &connector.Refusal{Thing: "stream", Cause: "it discards old messages", Hint: "edit it"}
+			}
+		}, connectortest.Newest(3, 1)...)
+		pass(time.Hour)
+		refused.Store(true)
+		pass(time.Hour)
+		asked = 0
+		pass(time.Hour)
+		undisturbed := asked
+		asked = 0
 		for range 3600 {
 			s.poller.SetIntervals(shortest, longest)
 			pass(time.Second)
 		}
-		for _, gap := range gaps(s.list.Times()) {
-			if gap < longest*9/10 {
-				t.Errorf("a poll came after %v", gap)
-			}
+		if asked > undisturbed+2 {
+			t.Errorf("it was asked %d times, and %d times without", asked, undisturbed)
 		}
 		s.stop()
 	})
