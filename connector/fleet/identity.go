@@ -21,10 +21,32 @@ func Name(id string) string {
 	return name
 }
 
+// distinct is how many characters of an instance tell members of the same name apart.
+const distinct = 4
+
+// Names are what a person tells members apart by: each one's Name, and where several have the same, as two machines may be
+// called alike, also the beginning of its instance.
+func Names(ids []string) map[string]string {
+	names, times := map[string]string{}, map[string]int{}
+	for _, id := range ids {
+		times[Name(id)]++
+	}
+	for _, id := range ids {
+		if names[id] = Name(id); times[Name(id)] > 1 {
+			instance := instanceOf(id)
+			names[id] += " " + instance[:min(len(instance), distinct)]
+		}
+	}
+	return names
+}
+
 // Is reports whether a member is that instance.
 func (m Member) Is(instance string) bool {
-	return instance != "" && m.ID[strings.LastIndexAny(m.ID, "./")+1:] == instance
+	return instance != "" && instanceOf(m.ID) == instance
 }
+
+// instanceOf is the process in an ID.
+func instanceOf(id string) string { return id[strings.LastIndexAny(id, "./")+1:] }
 
 // mates are those of the IDs that are of the same fleet as this one.
 func mates(of string, ids []string) []string {

@@ -15,6 +15,11 @@ func TestNewID(t *testing.T) {
 			t.Errorf("%s is not told apart from other instances", id)
 		}
 	}
+	twin := NewID("f", "pod.example:8080", "Y8LONG")
+	names := Names([]string{labelled, bare, twin})
+	if names[labelled] != "pod.example:8080 X7" || names[twin] != "pod.example:8080 Y8LO" || names[bare] != "X7" {
+		t.Errorf("the names are %q", names)
+	}
 	if labelOf(labelled) != labelOf(NewID("f", "pod.example:8080", "Y8")) || labelOf(bare) != "" {
 		t.Errorf("the labels are %q and %q", labelOf(labelled), labelOf(bare))
 	}

@@ -45,7 +45,7 @@ func sourceHash(source string) string {
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	"ago": text.Ago, "span": text.Span, "groups": text.Thousands, "interval": text.Interval, "took": text.Took,
 	"clock": text.Clock, "change": pipeline.ChangeText, "sign": signOf, "code": codeIn, "upper": upperFirst,
-	"counted": text.Counted, "memberName": pipeline.MemberName,
+	"counted":   text.Counted,
 	"shapeHint": func() string { return pipeline.ShapeHint },
 	"stamp":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"share":     func(part, of int64) int64 { return min(100, 100*part/max(1, of)) },

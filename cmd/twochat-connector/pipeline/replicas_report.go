@@ -130,7 +130,7 @@ func (r *ReplicasReport) Text() string {
 		if m.ID == r.Self {
 			said = append(said, "this one reads "+text.Counted(m.Streams, "stream"))
 		} else {
-			said = append(said, fmt.Sprintf("%s %d", fleet.Name(m.ID), m.Streams))
+			said = append(said, fmt.Sprintf("%s %d", r.NameOf(m.ID), m.Streams))
 		}
 	}
 	if more := len(members) - membersNamed; more > 0 {
@@ -176,5 +176,11 @@ func ReplicaMetrics(now func() ReplicaCounts) []prometheus.Collector {
 	}
 }
 
-// MemberName is the part of a replica's ID that a person knows: where it runs.
-func MemberName(id string) string { return fleet.Name(id) }
+// NameOf is what a person tells a replica by: where it runs.
+func (r *ReplicasReport) NameOf(id string) string {
+	var ids []string
+	for _, m := range r.Members {
+		ids = append(ids, m.ID)
+	}
+	return fleet.Names(ids)[id]
+}
