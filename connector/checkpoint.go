@@ -25,6 +25,10 @@ type Checkpoint struct {
 	FormerNames []string `json:"former_names,omitempty"`
 	// FormerKeys are the ways in which chats were named before, oldest first, each up to a sequence.
 	FormerKeys FormerKeys `json:"former_keys,omitempty"`
+	// Settings names what decides, besides the privacy, what of a message its event holds. FormerSettings are those that
+	// were in force before, oldest first, each up to a sequence.
+	Settings       string          `json:"settings,omitempty"`
+	FormerSettings SettingsHistory `json:"former_settings,omitempty"`
 	// Elsewhere are the sequences whose events were delivered to other sinks, so this one's log has none of them.
 	Elsewhere SequenceRanges `json:"elsewhere,omitempty"`
 	// Skipped are the sequences that the log passed over at the operator's word, as an earlier state of it may have used
@@ -200,6 +204,7 @@ func (c *Checkpoint) SameState(other *Checkpoint) bool {
 // was just acquired again.
 func (c *Checkpoint) AdoptOwnership(found *Checkpoint) {
 	c.FormerNames, c.FormerKeys = found.FormerNames, found.FormerKeys
+	c.Settings, c.FormerSettings = found.Settings, found.FormerSettings
 	c.Elsewhere, c.Skipped = found.Elsewhere, found.Skipped
 	c.Epoch, c.Owner, c.Written, c.Sink = found.Epoch, found.Owner, found.Written, found.Sink
 }

@@ -11,6 +11,8 @@ type Claim struct {
 	Stream Stream
 	// Privacy is the expected Checkpoint.Privacy.
 	Privacy string
+	// Settings is the Checkpoint.Settings with which events will be written; "" keeps what is recorded.
+	Settings string
 	// Instance identifies this process, uniquely among all that ever run.
 	Instance string
 	// TypePrefix is the prefix of event types; the sink needs it to write checkpoints.
@@ -76,6 +78,10 @@ func (c Claim) TakeOver(found Checkpoint, now time.Time) Checkpoint {
 		next.Epoch, next.Sink = max(next.Epoch, found.Epoch), found.Sink
 	}
 	next.FormerKeys = c.rekeyed(next)
+	next.FormerSettings = c.resettled(next)
+	if c.Settings != "" {
+		next.Settings = c.Settings
+	}
 	next.Version, next.Stream, next.SourceKey, next.Privacy = CheckpointVersion, c.Stream.Name, c.Stream.SourceKey,
 		c.Privacy
 	next.Epoch, next.Owner, next.Written = next.Epoch+1, c.Instance, now

@@ -136,6 +136,11 @@ func wantUnclaimed(t *testing.T, path, events string) {
 	for _, s := range r.Streams {
 		unreadable, missing = unreadable+s.Counts.Unreadable, missing+s.Counts.Missing
 	}
+	for _, s := range r.Streams {
+		if !s.Wrong { // but for what may be of any stream
+			auditReport(t, cli.ExitWrong, "--config", path, "--all", "--stream", s.Stream)
+		}
+	}
 	if unreadable != 1 || r.Unreadable != 1 || len(r.UnreadableAt) != 1 || missing != 2 || len(r.Unaudited) != 1 {
 		t.Errorf("%d unreadable records name a stream, %d at %q do not, and %d messages are missing",
 			unreadable, r.Unreadable, r.UnreadableAt, missing)
@@ -143,4 +148,30 @@ func wantUnclaimed(t *testing.T, path, events string) {
 	code, out, _ := finish(t, "audit", "--config", path, "--all")
 	wantCode(t, code, cli.ExitWrong)
 	clitest.WantText(t, "audit", out, "Among the events of all streams:", "name no stream")
+}
+
+// After a change of privacy.drop an audit compares what the events and the list both hold. A change in that is found.
+func TestAudit_AnotherDrop(t *testing.T) {
+	noLeaks(t)
+	fake, url := fakeAPI(t, twochattest.Options{Seed: 8, History: 60})
+	path := configure(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }", "privacy: { drop: [text] }")
+	deliverAll(t, path, `"certified": 60`)
+	replace(t, path, "drop: [text]", "drop: [names]")
+	other := auditReport(t, cli.ExitFine, "--config", path, "--all").Streams[0].Findings.Noted.OtherSettings
+	if other < 30 {
+		t.Errorf("before the next run, %d were written with other settings", other)
+	}
+	fake.Insert("", 5)
+	deliverAll(t, path, `"certified": 65`)
+	r := auditReport(t, cli.ExitFine, "--config", path, "--all").Streams[0]
+	if got := r.Findings.Noted.OtherSettings; got != other || r.Events != 65 {
+		t.Errorf("%d of %d events were written with other settings, want %d", got, r.Events, other)
+	}
+	code, out, _ := finish(t, "audit", "--config", path, "--all")
+	wantCode(t, code, cli.ExitFine)
+	clitest.WantText(t, "audit", out, "written with another `privacy.drop`")
+	fake.Edit("", 0) // the newest has the settings in force
+	if got := auditReport(t, cli.ExitWrong, "--config", path, "--all").Streams[0].Counts.Changed; got != 1 {
+		t.Errorf("%d changed, want 1", got)
+	}
 }

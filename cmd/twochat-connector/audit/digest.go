@@ -29,6 +29,7 @@ type record struct {
 	sequence uint64
 	time     int64 // the message's, in seconds; 0 if it has none
 	part     int32
+	valued   int32 // index in decoder.values, if settings have changed
 	late     bool
 	row      bool // its data is a row
 	erased   bool // it stands for an event that was erased on request
@@ -37,13 +38,25 @@ type record struct {
 
 // decoder makes records from events. It is reused, as it keeps its memory.
 type decoder struct {
-	hash  hash.Hash
-	plain bytes.Buffer
-	names map[connector.Key]string // uuids that cannot be derived from their keys
+	hash   hash.Hash
+	plain  bytes.Buffer
+	names  map[connector.Key]string // uuids that cannot be derived from their keys
+	values []values                 // of the records, if settings have changed; else nil
 }
 
 func newDecoder() *decoder {
 	return &decoder{hash: sha256.New(), names: make(map[connector.Key]string)}
+}
+
+// keepValues makes it keep the values of each record.
+func (d *decoder) keepValues() { d.values = []values{} }
+
+// noValues is what the decoder of the other side has before it has read anything.
+func (d *decoder) noValues() []values {
+	if d.values == nil {
+		return nil
+	}
+	return []values{}
 }
 
 // decode reads an event in structured mode.
@@ -79,6 +92,10 @@ func (d *decoder) decode(event []byte) (record, error) {
 	copy(r.unkeyed[:], d.hash.Sum(nil))
 	d.hash.Write(append([]byte{0}, e.Subject...))
 	copy(r.digest[:], d.hash.Sum(nil))
+	if d.values != nil {
+		r.valued = int32(len(d.values))
+		d.values = append(d.values, valuesOf(direction, e.Time, e.SentBy, e.Subject, e.Data, r.row))
+	}
 	return r, nil
 }
 

@@ -290,6 +290,9 @@ func (a *Engine) readLog(ctx context.Context, claim connector.Claim, live *liveS
 	if err := claim.Admit(one.checkpoint); err != nil {
 		return nil, err
 	}
+	if anyResettled(&one.checkpoint, claim.Settings) {
+		one.log.decoder.keepValues()
+	}
 	if err := one.readNames(ctx, a.sink); err != nil {
 		return nil, err
 	}

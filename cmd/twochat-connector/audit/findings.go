@@ -60,6 +60,9 @@ type Noted struct {
 	OtherToken int `json:"other_token"`
 	// OtherPrivacy counts events that were not compared, as another pseudonym key, or none, was in force before a rekey.
 	OtherPrivacy int `json:"other_privacy"`
+	// OtherSettings counts events that were written with another `privacy.drop`, or other settings of events, and agree
+	// with the list in all that both hold.
+	OtherSettings int `json:"other_settings"`
 }
 
 // Message is a message by its uuid, without its content.

@@ -17,6 +17,7 @@ import (
 // readList reads a stream's list as far down as requested.
 func (a *Engine) readList(ctx context.Context, one *audited) (*Listed, error) {
 	list := NewListed(one.floor, func(key connector.Key) bool { return !one.log.Has(key) })
+	list.settings, list.decoder.values = one.claim.Settings, one.log.decoder.noValues()
 	var err error
 	if sink, can := a.sink.(remover); can {
 		if list.removed, err = sink.Removed(ctx, one.checkpoint); err != nil {
@@ -29,6 +30,7 @@ func (a *Engine) readList(ctx context.Context, one *audited) (*Listed, error) {
 		// None of what was listed at the first start is listed any more, so only the end of the list can end the reading.
 		removed := list.removed
 		list = NewListed(nil, list.lacking)
+		list.settings, list.decoder.values = one.claim.Settings, one.log.decoder.noValues()
 		list.removed = removed
 		one.start = connector.Start{Beginning: true}
 		err = a.read(ctx, one, list)

@@ -26,6 +26,7 @@ type Listed struct {
 	held    int                              // bytes in kept
 	most    int
 
+	settings   string // those with which it is read, as a checkpoint names them
 	checkpoint connector.Checkpoint
 	decoder    *decoder
 	text       []byte

@@ -167,6 +167,8 @@ func (s StreamReport) noted() []string {
 	say(n.Held, "held: already listed when the list lost all that was delivered")
 	say(n.Incomparable, "not compared: written with a different `events.data` than configured")
 	say(n.OtherPrivacy, "not compared: written with a different pseudonym key, or without one, before a rekey")
+	say(n.OtherSettings, "written with another `privacy.drop` or other settings of events: compared without what these leave "+
+		"out or add")
 	say(n.OtherToken, "with a different chat token, as they were written before a rekey: unchanged but for that")
 	return append(lines, s.otherPlaces()...)
 }

@@ -1,10 +1,13 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/config"
@@ -85,6 +88,13 @@ func AllClaims(c *config.Config, instance string, w Overrides) ([]connector.Clai
 	return list, nil
 }
 
+// settingsOf names the settings that decide what of a message its event holds. Checkpoints have it, so its form must not
+// change.
+func settingsOf(c *config.Config) string {
+	drop := slices.Sorted(slices.Values(c.Privacy.Drop))
+	return fmt.Sprintf("data %s, text %s, drop %s", c.Events.Data, c.Events.Text, cmp.Or(strings.Join(drop, "+"), "nothing"))
+}
+
 // ClaimsOf returns a claim for each stream of an account: who asks the sink for its place, and what they expect there.
 func ClaimsOf(c *config.Config, privacy twochat.Privacy, instance string, w Overrides) []connector.Claim {
 	streams := c.Streams()
@@ -92,7 +102,7 @@ func ClaimsOf(c *config.Config, privacy twochat.Privacy, instance string, w Over
 	for i, s := range streams {
 		firstStart, after := w.firstStartOf(s.Name)
 		claims[i] = connector.Claim{
-			Stream: privacy.Keyed(s), Privacy: privacy.Name(), Instance: instance, TypePrefix: c.Events.TypePrefix,
+			Stream: privacy.Keyed(s), Privacy: privacy.Name(), Settings: settingsOf(c), Instance: instance, TypePrefix: c.Events.TypePrefix,
 			Window: c.Seen.Capacity, FirstStart: firstStart, After: after, Rekey: w.rekey,
 		}
 	}
