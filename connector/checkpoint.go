@@ -34,6 +34,9 @@ type Checkpoint struct {
 	// Skipped are the sequences that the log passed over at the operator's word, as an earlier state of it may have used
 	// them. Whether they ever had events cannot be told.
 	Skipped SequenceRanges `json:"skipped,omitempty"`
+	// ImportedFrom describes, for people, the sink from which the checkpoint was imported into this one; "" if it was not,
+	// or if that is not known.
+	ImportedFrom string `json:"imported_from,omitempty"`
 	// Epoch fences earlier owners: every Acquire raises it by one (Claim.TakeOver), and it never falls.
 	Epoch uint64 `json:"epoch"`
 	// Owner is the running instance that wrote the checkpoint.
@@ -123,6 +126,8 @@ type Counters struct {
 	Rejected uint64 `json:"rejected"`
 	// Settled counts the rejected messages that were delivered from the quarantine since, or were found gone from it.
 	Settled uint64 `json:"settled,omitempty"`
+	// Elsewhere counts the rejected messages that lie in the quarantines of other sinks.
+	Elsewhere uint64 `json:"elsewhere,omitempty"`
 	// Suppressed counts bad rows without an id that were not quarantined, because they came again with other bytes or
 	// there were too many in an hour.
 	Suppressed uint64 `json:"suppressed,omitempty"`
@@ -130,7 +135,7 @@ type Counters struct {
 	Empty uint64 `json:"empty,omitempty"`
 }
 
-// InQuarantine is how many rejected messages still lie in the quarantine, given what was erased on request.
+// InQuarantine is how many rejected messages still lie in this sink's quarantine, given what was erased on request.
 func (c Counters) InQuarantine(erased []Seen) uint64 {
 	delivered := make(map[Key]struct{}) // a message that was replayed, and then erased in both places, is settled once
 	for _, e := range erased {
@@ -138,7 +143,7 @@ func (c Counters) InQuarantine(erased []Seen) uint64 {
 			delivered[e.Key] = struct{}{}
 		}
 	}
-	gone := c.Settled
+	gone := c.Settled + c.Elsewhere
 	for _, e := range erased {
 		if _, twice := delivered[e.Key]; e.Sequence == 0 && !twice {
 			gone++
@@ -206,5 +211,6 @@ func (c *Checkpoint) AdoptOwnership(found *Checkpoint) {
 	c.FormerNames, c.FormerKeys = found.FormerNames, found.FormerKeys
 	c.Settings, c.FormerSettings = found.Settings, found.FormerSettings
 	c.Elsewhere, c.Skipped = found.Elsewhere, found.Skipped
+	c.ImportedFrom, c.Counters.Elsewhere = found.ImportedFrom, found.Counters.Elsewhere
 	c.Epoch, c.Owner, c.Written, c.Sink = found.Epoch, found.Owner, found.Written, found.Sink
 }

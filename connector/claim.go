@@ -35,21 +35,18 @@ type Claim struct {
 // Admit returns a *Refusal if the checkpoint that was found under the stream's name may not be taken over.
 func (c Claim) Admit(found Checkpoint) error {
 	thing := "stream " + c.Stream.Name
-	// A source key that was made with another pseudonym key cannot be compared. In that case the privacy differs too, and
-	// the operator has to accept it.
-	comparable := found.Privacy == c.Privacy || !keyed(found.Privacy)
 	switch {
 	case found.RenamedTo != "" && !c.Rename.names(found.RenamedTo):
 		return &Refusal{
 			thing, fmt.Sprintf("it was renamed to %q", found.RenamedTo),
-			fmt.Sprintf("set `name: %s`, or take the name back with `twochat-connector checkpoint rename %s %s`",
-				found.RenamedTo, found.RenamedTo, c.Stream.Name),
+			fmt.Sprintf("set `name: %s`; or stop what runs under that name, and take the name back with "+
+				"`twochat-connector checkpoint rename %s %s`", found.RenamedTo, found.RenamedTo, c.Stream.Name),
 		}
-	case comparable && !c.Stream.HasSourceKey(found.SourceKey) && !c.Retired(found):
+	case c.Comparable(found) && !c.Stream.HasSourceKey(found.SourceKey) && !c.Retired(found):
 		return &Refusal{
 			thing, "its name is in use in this sink for another list (other number, remote or base URL)",
-			"give one of the two another name with `name:`; if only the base URL has changed, accept that with " +
-				"`twochat-connector checkpoint move --from FORMER-URL`",
+			"give one of the two another name with `name:`; if only the base URL has changed, stop what runs with the former " +
+				"one, and accept that with " + c.moveCommand(found),
 		}
 	case c.Restore != nil && found.Sequence > c.Restore.Sequence:
 		return &Refusal{
@@ -65,6 +62,24 @@ func (c Claim) Admit(found Checkpoint) error {
 	}
 	return nil
 }
+
+// Comparable reports whether the source key of a checkpoint shows whether it is of the claim's list. One that was made
+// with another pseudonym key does not. In that case the privacy differs too, and the operator has to accept it.
+func (c Claim) Comparable(found Checkpoint) bool {
+	return found.Privacy == c.Privacy || !keyed(found.Privacy)
+}
+
+// moveCommand is the command that accepts another base URL. The tokens of chats depend on it unless a mode says
+// otherwise; then the command has to be told that this is wanted.
+func (c Claim) moveCommand(found Checkpoint) string {
+	if found.Privacy == c.Privacy && (keyed(c.Privacy) || c.Privacy == privacyClear) {
+		return "`twochat-connector checkpoint move --from FORMER-URL`"
+	}
+	return "`twochat-connector checkpoint move --from FORMER-URL --rekey`, as chats get other keys"
+}
+
+// privacyClear is the mode in which chats are named as they are.
+const privacyClear = "clear"
 
 // keyed reports whether a privacy names a key, after a colon (see Checkpoint.Privacy).
 func keyed(privacy string) bool { return strings.Contains(privacy, ":") }
@@ -127,7 +142,8 @@ func (c Claim) RefuseOrphans() error {
 func (c Claim) RefuseAlias(other string) error {
 	return &Refusal{
 		"stream " + c.Stream.Name, fmt.Sprintf("the sink already holds this list under the name %q", other),
-		fmt.Sprintf("set `name: %s`, or give it the new name with `twochat-connector checkpoint rename %s %s`; the same "+
-			"messages would be written twice", other, other, c.Stream.Name),
+		fmt.Sprintf("set `name: %s`; or stop what runs under that name, and give it the new one with "+
+			"`twochat-connector checkpoint rename %s %s`; the same messages would be written twice", other, other,
+			c.Stream.Name),
 	}
 }

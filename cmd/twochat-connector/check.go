@@ -133,7 +133,7 @@ func wrongConfiguration(p *cli.Program, err error, asJSON bool) error {
 // add records a finding and, for a person, prints it.
 func (k *check) add(findings ...connector.Finding) {
 	for _, finding := range findings {
-		finding.Hint = k.p.Hint(finding.Hint)
+		finding = k.hinted(finding)
 		k.findings = append(k.findings, finding)
 		if finding.Level == connector.FindingRefused {
 			k.refused++
@@ -142,6 +142,12 @@ func (k *check) add(findings ...connector.Finding) {
 			printFinding(k.p.Out, finding)
 		}
 	}
+}
+
+// hinted is a finding with its hint for the configuration in force.
+func (k *check) hinted(finding connector.Finding) connector.Finding {
+	finding.Hint = k.p.Hint(finding.Hint)
+	return finding
 }
 
 // addOnce is add, unless the same thing was refused before, so that a fault is reported once.

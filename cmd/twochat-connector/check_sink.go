@@ -57,8 +57,11 @@ func (k *check) takeOvers(ctx context.Context, sink sinks.Sink, claims []connect
 		if err == nil {
 			continue
 		}
+		// A fault of the sink as a whole, such as that another process has it, is met once for each stream.
 		finding := pipeline.ErrorFinding("stream "+claim.Stream.Name, err)
-		k.add(finding)
+		if !slices.Contains(k.findings, k.hinted(finding)) {
+			k.add(finding)
+		}
 		var refusal *connector.Refusal
 		if refused++; refused == judgements || !errors.As(err, &refusal) {
 			return

@@ -48,10 +48,18 @@ stream has no checkpoint, or has one that this configuration cannot go on from.
 // checkpointVerbs are the subcommands.
 var checkpointVerbs = []string{"show", "export", "import", "rename", "move"}
 
+// checkpointForms are how they are written.
+var checkpointForms = []string{
+	"show [--stream NAME]",
+	"export --stream NAME [--out FILE]",
+	"import FILE [--rekey] [--take-over]",
+	"rename OLD NEW [--rekey] [--take-over]",
+	"move --from URL [--rekey] [--stream NAME]",
+}
+
 // checkpointFlags are what the command line says.
 type checkpointFlags struct {
 	stream, out, from string
-	rekey             bool
 	checkpoint.Options
 }
 
@@ -64,10 +72,11 @@ func runCheckpoint(ctx context.Context, p *cli.Program, args []string) error {
 		"show, export, move: the stream of this `name`; show, move: by default all configured streams")
 	flags.StringVar(&o.out, "out", "", "export: the `file` to write; by default the standard output")
 	flags.StringVar(&o.from, "from", "", "move: the `URL` that twochat.base_url was before")
-	flags.BoolVar(&o.rekey, "rekey", false, "move: accept that hashed chats move to other keys and subjects")
+	flags.BoolVar(&o.Rekey, "rekey", false,
+		"move, rename, import: accept that chats move to other keys and subjects")
 	flags.BoolVar(&o.TakeOver, "take-over", false, "do it even if an instance is running, or may be")
 	flags.BoolVar(&o.JSON, "json", false, "print JSON")
-	words, err := p.ParseWords(flags, args, aboutCheckpoint)
+	words, err := p.ParseWords(flags, args, aboutCheckpoint, checkpointForms...)
 	if err != nil {
 		return err
 	}
@@ -91,7 +100,7 @@ func runCheckpoint(ctx context.Context, p *cli.Program, args []string) error {
 	case "rename":
 		return engine.Rename(ctx, words[1], words[2])
 	case "move":
-		return engine.Move(ctx, o.stream, strings.TrimRight(o.from, "/"), o.rekey)
+		return engine.Move(ctx, o.stream, strings.TrimRight(o.from, "/"))
 	}
 	return engine.Show(ctx, o.stream)
 }
@@ -117,8 +126,10 @@ func (o *checkpointFlags) check(p *cli.Program, verb string, words []string) err
 		return cli.Usage("flag --stream: expected only after checkpoint show, export and move")
 	case o.out != "" && verb != "export":
 		return cli.Usage("flag --out: expected only after checkpoint export")
-	case (o.from != "" || o.rekey) && verb != "move":
-		return cli.Usage("flags --from and --rekey: expected only after checkpoint move")
+	case o.from != "" && verb != "move":
+		return cli.Usage("flag --from: expected only after checkpoint move")
+	case o.Rekey && (verb == "show" || verb == "export"):
+		return cli.Usage("flag --rekey: expected only after checkpoint import, rename and move")
 	case o.TakeOver && verb == "show":
 		return cli.Usage("flag --take-over: not expected after checkpoint show, which takes nothing over")
 	}

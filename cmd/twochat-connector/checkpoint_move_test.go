@@ -220,7 +220,7 @@ func TestCheckpoint_ImportRefuses(t *testing.T) {
 		"newer":            {strings.Replace(exported, `"version": 1`, `"version": 9`, 1), nothing, "use the newer version"},
 		"another base URL": {exported, other, "of another list"},
 		"another name":     {exported, named, "the configuration has no stream of the name support"},
-		"another privacy":  {exported, clear, "its events were written with privacy"},
+		"another privacy":  {exported, clear, "were written with privacy \"hashed\""},
 	} {
 		file := filepath.Join(t.TempDir(), "file.json")
 		if err := os.WriteFile(file, []byte(c.content), 0o600); err != nil {

@@ -32,12 +32,12 @@ func TestCheckpoint_Show(t *testing.T) {
 	fake.Poison("", twochattest.Poisons()[0])
 	file := filepath.Join(t.TempDir(), "events.jsonl")
 	path := configure(t, url, "file: { path: "+file+" }")
-	code, _, errOut := finish(t, "checkpoint", "show", "--config", path)
-	wantCode(t, code, cli.ExitFailed)
-	clitest.WantText(t, "before anything is read", errOut, "there is no "+file, "twochat-connector run")
+	code, out, _ := finish(t, "checkpoint", "show", "--config", path)
+	wantCode(t, code, cli.ExitWrong)
+	clitest.WantText(t, "before anything is read", unfolded(out), "there is no "+file, "twochat-connector run")
 	deliver(t, path, 300)
 
-	code, out, _ := finish(t, "checkpoint", "show", "--config", path)
+	code, out, _ = finish(t, "checkpoint", "show", "--config", path)
 	wantCode(t, code, cli.ExitFine)
 	wantShown(t, "checkpoint_show.txt", out)
 	if strings.Contains(out, strings.TrimPrefix(twochattest.DefaultNumber, "+")) {

@@ -46,7 +46,7 @@ type completedFlag struct {
 
 // runCompletion is the command completion.
 func runCompletion(ctx context.Context, p *cli.Program, args []string) error {
-	words, err := p.ParseWords(cli.NewFlags(p), args, aboutCompletion)
+	words, err := p.ParseWords(cli.NewFlags(p), args, aboutCompletion, strings.Join(shellNames(), "|"))
 	if err != nil {
 		return err
 	}

@@ -150,12 +150,12 @@ func finishAtTerminal(t *testing.T, args ...string) (code int, out, errOut strin
 }
 
 // wantFits wants no line of a text to be wider than a terminal, but for one that ends in a word that is too wide for it: a
-// command to copy, a path or a URL. Lines of a log in JSON are no prose.
+// command to copy, a path or a URL. Lines of JSON, such as a log's or an item's, are no prose.
 func wantFits(t *testing.T, what, said string) {
 	t.Helper()
 	for line := range strings.Lines(said) {
 		line = strings.TrimSuffix(line, "\n")
-		if strings.HasPrefix(line, "{") {
+		if strings.HasPrefix(strings.TrimSpace(line), "{") {
 			continue
 		}
 		if text.Fit(line, terminalColumns) != line {

@@ -17,7 +17,6 @@ import (
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/quarantine"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
-	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
@@ -51,6 +50,13 @@ the exit code is 3 then.
 // quarantineVerbs are the subcommands.
 var quarantineVerbs = []string{"list", "show", "replay"}
 
+// quarantineForms are how they are written.
+var quarantineForms = []string{
+	"list [--stream NAME] [--show]",
+	"show ID [--stream NAME] [--raw]",
+	"replay [--stream NAME] [--dry-run]",
+}
+
 // runQuarantine is the command quarantine.
 func runQuarantine(ctx context.Context, p *cli.Program, args []string) error {
 	flags := cli.NewFlags(p)
@@ -63,7 +69,7 @@ func runQuarantine(ctx context.Context, p *cli.Program, args []string) error {
 	flags.BoolVar(&o.TakeOver, "take-over", false,
 		"replay: deliver even if a running instance answers; it stands down meanwhile")
 	asJSON := flags.Bool("json", false, "print each as one line of JSON; replay: one document")
-	words, err := p.ParseWords(flags, args, aboutQuarantine)
+	words, err := p.ParseWords(flags, args, aboutQuarantine, quarantineForms...)
 	if err != nil {
 		return err
 	}
@@ -117,7 +123,17 @@ func runQuarantine(ctx context.Context, p *cli.Program, args []string) error {
 	if err := knownStream(ctx, sink, c, *stream, named); err != nil {
 		return err
 	}
-	q := quarantineReader{sink: sink, stream: *stream, out: p.Out, err: p.Err}
+	q := quarantineReader{
+		sink: sink, stream: *stream, program: p, out: p.Out, err: p.Err, names: make(map[string]pipeline.Names),
+	}
+	switch {
+	case *stream != "":
+		q.streams = []string{*stream}
+	case named:
+		for _, s := range c.Streams() {
+			q.streams = append(q.streams, s.Name)
+		}
+	}
 	if verb == "show" {
 		return q.show(ctx, id, *raw, *asJSON)
 	}
@@ -128,11 +144,36 @@ func runQuarantine(ctx context.Context, p *cli.Program, args []string) error {
 type quarantineReader struct {
 	sink     sinks.Sink
 	stream   string
+	streams  []string // of the configuration
+	program  *cli.Program
 	out, err io.Writer
+	// names are those of the streams of which something was read, by each of their names.
+	names map[string]pipeline.Names
 }
 
-// each calls do with each item of the quarantine. What somebody else put there is counted, and reported at the end.
+// of returns the names of an item's stream.
+func (w *quarantineReader) of(ctx context.Context, stream string) (pipeline.Names, error) {
+	if names, known := w.names[stream]; known {
+		return names, nil
+	}
+	names, err := pipeline.NamesOf(ctx, w.sink, stream)
+	if err == nil {
+		w.names[stream] = names
+	}
+	return names, err
+}
+
+// each calls do with each item of the quarantine; of one stream, also with those under its former names. What somebody
+// else put there is counted, and reported at the end.
 func (w *quarantineReader) each(ctx context.Context, do func(quarantine.Item) error) error {
+	var wanted []string
+	if w.stream != "" {
+		names, err := w.of(ctx, w.stream)
+		if err != nil {
+			return err
+		}
+		wanted = append(names.All, w.stream)
+	}
 	foreign := 0
 	var own error // do's own error is not the sink's, and is returned unchanged
 	err := w.sink.ReadBack(ctx, "", nil, func(reject []byte) error {
@@ -141,7 +182,7 @@ func (w *quarantineReader) each(ctx context.Context, do func(quarantine.Item) er
 		case !ours:
 			foreign++
 			return nil
-		case w.stream != "" && item.Stream != w.stream:
+		case w.stream != "" && !slices.Contains(wanted, item.Stream):
 			return nil
 		}
 		own = do(item)
@@ -158,13 +199,24 @@ func (w *quarantineReader) each(ctx context.Context, do func(quarantine.Item) er
 
 func (w *quarantineReader) list(ctx context.Context, show, asJSON bool) error {
 	count, out := 0, w.out
-	listed := map[string]map[string]struct{}{} // by stream, as an item may have been quarantined twice
+	listed := map[string]map[string]struct{}{} // by a stream's present name, as an item may have been quarantined twice
+	former := map[string][]string{}            // the names under which they are listed
 	err := w.each(ctx, func(q quarantine.Item) error {
-		count++
-		if listed[q.Stream] == nil {
-			listed[q.Stream] = make(map[string]struct{})
+		names, err := w.of(ctx, q.Stream)
+		if err != nil {
+			return err
 		}
-		listed[q.Stream][q.ID] = struct{}{}
+		present := names.Present()
+		if count++; listed[present] == nil {
+			listed[present] = make(map[string]struct{})
+		}
+		listed[present][q.ID] = struct{}{}
+		if q.Stream != present {
+			q.RenamedTo = present
+			if !slices.Contains(former[present], q.Stream) {
+				former[present] = append(former[present], q.Stream)
+			}
+		}
 		item := q.Raw
 		if !show {
 			q.Raw = nil
@@ -174,43 +226,60 @@ func (w *quarantineReader) list(ctx context.Context, show, asJSON bool) error {
 		}
 		line := fmt.Sprintf("%s  %s  %.15s  %s\n", q.Recorded.Local().Format("2006-01-02 15:04:05"),
 			text.Printable(q.Stream), text.Printable(q.ID), text.Printable(q.Reason))
-		if show {
-			line += "    " + text.Line(string(item)) + "\n"
+		if err := text.Print(out, line); err != nil || !show {
+			return err
 		}
-		return text.Print(out, line)
+		return writeAll(out, []byte("    "+text.Line(string(item))+"\n")) // in one line, as it can be copied then
 	})
-	if err == nil && count == 0 && !asJSON {
+	if err != nil || asJSON {
+		return err
+	}
+	if count == 0 {
 		err = text.Print(out, "The quarantine is empty.\n")
 	}
-	for _, name := range slices.Sorted(maps.Keys(listed)) {
-		if err != nil || asJSON {
+	concerned := slices.Concat(slices.Collect(maps.Keys(listed)), w.streams)
+	slices.Sort(concerned)
+	for _, name := range slices.Compact(concerned) {
+		if err != nil {
 			break
 		}
-		err = w.tellSettled(ctx, name, uint64(len(listed[name])))
+		err = w.tellAbout(ctx, name, former[name], uint64(len(listed[name])))
 	}
 	return err
 }
 
-// tellSettled says how many of a stream's items were delivered since: they stay listed until retention removes them.
-func (w *quarantineReader) tellSettled(ctx context.Context, stream string, listed uint64) error {
-	claim := connector.Claim{Stream: connector.Stream{Name: stream}}
-	checkpoint, found, err := pipeline.Peek(ctx, w.sink, claim)
-	if err != nil || !found {
+// tellAbout says what the list does not show of a stream's items: under which former names they are listed; how many
+// were delivered since, as they stay listed until retention removes them; and what lies in other sinks.
+func (w *quarantineReader) tellAbout(ctx context.Context, stream string, former []string, listed uint64) error {
+	names, err := w.of(ctx, stream)
+	if err != nil {
 		return nil // the items are listed, and that is what was asked for
 	}
-	var erased []connector.Seen
-	if eraser, can := w.sink.(sinks.Eraser); can {
-		if erased, err = eraser.Erased(ctx, stream); err != nil {
-			return nil // as above
+	shown := text.Printable(stream)
+	say := func(format string, args ...any) error {
+		return text.Print(w.out, w.program.Hint("Stream "+shown+": "+fmt.Sprintf(format, args...))+".\n")
+	}
+	if len(former) > 0 {
+		was := text.Printable(strings.Join(former, ", "))
+		if err := say("what is listed under %s was quarantined before it was renamed", was); err != nil {
+			return err
 		}
 	}
-	left := checkpoint.Counters.InQuarantine(erased)
-	if checkpoint.Counters.Settled == 0 || left >= listed {
+	if more := names.Elsewhere(); more != "" {
+		if err := say("%s", more); err != nil {
+			return err
+		}
+	}
+	erased, err := names.Erased(ctx, w.sink)
+	if err != nil {
+		return nil // as above
+	}
+	left := names.Checkpoint.Counters.InQuarantine(erased)
+	if names.Checkpoint.Counters.Settled == 0 || left >= listed {
 		return nil
 	}
-	return writeAll(w.out, fmt.Appendf(nil, "Stream %s: %s of these %s in the log since; `twochat-connector quarantine replay "+
-		"--dry-run` names the others.\n", text.Printable(stream), text.Thousands(listed-left),
-		map[bool]string{true: "is", false: "are"}[listed-left == 1]))
+	return say("%s of these %s in the log since; `twochat-connector quarantine replay --dry-run` names the others",
+		text.Thousands(listed-left), map[bool]string{true: "is", false: "are"}[listed-left == 1])
 }
 
 func (w *quarantineReader) show(ctx context.Context, id string, raw, asJSON bool) error {
@@ -248,8 +317,8 @@ func (w *quarantineReader) show(ctx context.Context, id string, raw, asJSON bool
 	said := fmt.Sprintf("id        %s\nstream    %s\nrecorded  %s\nreason    %s\nbytes     %s, of which %s\nsha256    %s\n",
 		text.Printable(q.ID), text.Printable(q.Stream), q.Recorded.UTC().Format(time.RFC3339), text.Printable(q.Reason),
 		text.Thousands(int64(q.Length)), kept, text.Printable(q.SHA256))
-	if q.Kept > 0 {
-		said += "\n" + text.Line(string(q.Raw)) + "\n"
+	if err := text.Print(out, said); err != nil || q.Kept == 0 {
+		return err
 	}
-	return text.Print(out, said)
+	return writeAll(out, []byte("\n"+text.Line(string(q.Raw))+"\n")) // in one line, as it can be copied then
 }

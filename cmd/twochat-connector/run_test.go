@@ -390,7 +390,7 @@ func TestHelp(t *testing.T) {
 		for _, args := range [][]string{{"help", c.name}, {c.name, "--help"}} {
 			code, out, errOut := finish(t, args...)
 			wantCode(t, code, cli.ExitFine)
-			clitest.WantText(t, fmt.Sprint(args), out, "twochat-connector "+c.name+" [flags]")
+			clitest.WantText(t, fmt.Sprint(args), out, "twochat-connector "+c.name)
 			if errOut != "" {
 				t.Errorf("%v: stderr has %q", args, errOut)
 			}

@@ -32,7 +32,7 @@ var schemaNames = []string{"event", "row", "config", "asyncapi"}
 func runSchema(_ context.Context, p *cli.Program, args []string) error {
 	flags := cli.NewFlags(p)
 	settings := cli.ConfigFlags(flags)
-	words, err := p.ParseWords(flags, args, aboutSchema)
+	words, err := p.ParseWords(flags, args, aboutSchema, strings.Join(schemaNames, "|"))
 	if err != nil {
 		return err
 	}

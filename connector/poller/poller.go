@@ -78,6 +78,7 @@ type Poller struct {
 	urgency   atomic.Int32 // an Urgency; pages are read in parallel
 	owner     string       // this instance in the log, as it last took it over; empty before the first time
 	epoch     uint64       // the epoch with which it took it over
+	ownedAt   time.Time    // when it was last seen to be the owner
 	moved     int          // walks in a row that contradicted themselves
 	fruitless int          // times in a row that it was fenced without having committed anything in between
 }
@@ -169,7 +170,7 @@ func (p *Poller) step(ctx context.Context) (time.Duration, error) {
 			return p.failed(ctx, err)
 		}
 	}
-	if err := p.checkWritable(ctx); err != nil {
+	if err := (&ownership{p}).check(ctx); err != nil {
 		return p.failed(ctx, err)
 	}
 	// A stream at rest needs no slot, so that page 0 is always read at once.
@@ -246,25 +247,11 @@ func (p *Poller) acquire(ctx context.Context) error {
 	}
 	p.retrier.acquired()
 	p.record.own()
+	p.ownedAt = time.Now()
 	c := p.session.Reader().Checkpoint()
 	p.record.counters = c.Counters
 	p.record.logger.Info("stream acquired", "sequence", c.Sequence, "epoch", c.Epoch)
 	return nil
-}
-
-// checkWritable asks whether the sink may still be written to, before paying for a page that could not be delivered.
-// Somebody may have edited the stream or topic, and a quiet stream makes no commit that would notice. If another owner
-// has taken over, the error is connector.ErrFenced, even if the settings are refused too.
-func (p *Poller) checkWritable(ctx context.Context) error {
-	var refusal *connector.Refusal
-	if p.config.CheckWritable == nil || !errors.As(p.config.CheckWritable(ctx), &refusal) {
-		return nil
-	}
-	if found, ok, err := p.config.Log.Peek(ctx); err == nil && ok && (found.Owner != p.owner || found.Epoch != p.epoch) {
-		p.session.GiveUp()
-		return connector.ErrFenced
-	}
-	return refusal
 }
 
 // settle gives up the slot after a step, unless the next one follows at once with pages that are read already.

@@ -327,9 +327,9 @@ func TestPoller_AStandByLeavesTheStreamToATwinThatCommits(t *testing.T) {
 			return connector.Checkpoint{Owner: "twin", Epoch: 9, Written: last, Sequence: committed}
 		}
 		s.log.Mu.Unlock()
-		tries := s.failing(1, false, connector.ErrFenced)
+		s.failing(1, false, connector.ErrFenced)
 		s.add(4, 4)
-		for tries.Load() == 0 {
+		for s.poller.Status().State != StateStandby {
 			pass(time.Second)
 		}
 		for range 120 {

@@ -103,6 +103,36 @@ func twoThatAreSlow(t *testing.T, delay time.Duration) {
 	group.Wait()
 }
 
+// A quiet stream that was taken over, as by a repair, shows it within a minute and a poll, and afterwards what the
+// other owner has written. An older checkpoint, from a server that lags behind, takes nothing over.
+func TestPoller_AQuietStreamNoticesATakeOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newPollerFixture(t, nil, connectortest.Newest(3, 1)...)
+		pass(10 * time.Minute)
+		s.wantState(StateLive)
+		_, _, own := s.log.Counts()
+		older, newer := own, own
+		older.Owner, older.Epoch = "another", own.Epoch-1
+		newer.Owner, newer.Epoch, newer.Written = "another", own.Epoch+1, time.Now()
+		seen := func(c *connector.Checkpoint) {
+			s.log.Mu.Lock()
+			defer s.log.Mu.Unlock()
+			s.log.Twin = func() connector.Checkpoint { return *c }
+		}
+		seen(&older)
+		pass(10 * time.Minute)
+		s.wantState(StateLive)
+		seen(&newer)
+		pass(ownershipChecked + longest)
+		s.wantState(StateStandby)
+		pass(5 * longest)
+		if acquired, _, _ := s.log.Counts(); acquired != 2 {
+			t.Errorf("it acquired %d times", acquired)
+		}
+		s.stop()
+	})
+}
+
 // A fenced instance leaves the stream alone for five polls after the other's last commit, and then takes it over. Those
 // are the polls of a stream that becomes quiet, at the intervals in force, and not five of the longest interval.
 func TestPoller_WhoWasFencedStandsDown(t *testing.T) {

@@ -45,7 +45,7 @@ func (s *Session) CountQuarantine(ctx context.Context, left uint64) error {
 			return Outcome{}, nil
 		}
 		return r.writer.commit(ctx, delivery{change: func(next *connector.Checkpoint, _ []connector.Event, _ bool) {
-			other := left + r.known.erasedRejects
+			other := left + r.known.erasedRejects + next.Counters.Elsewhere
 			next.Counters.Settled = next.Counters.Rejected - min(next.Counters.Rejected, other)
 		}}, 0)
 	})

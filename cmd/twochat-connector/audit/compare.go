@@ -261,7 +261,9 @@ func (c *comparison) putAside(key connector.Key) bool {
 func (c *comparison) quarantined(key connector.Key) bool {
 	reason, ok := c.log.rejects[key]
 	if _, known := c.rejected[key]; known && !ok {
-		reason, ok = "not in the quarantine any more", true
+		if reason, ok = "not in the quarantine any more", true; c.checkpoint.Counters.Elsewhere > 0 {
+			reason = "in that of another sink"
+		}
 	}
 	if !ok {
 		return false

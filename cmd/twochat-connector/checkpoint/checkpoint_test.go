@@ -16,7 +16,7 @@ func TestFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := checkpointIn(text)
+	c, _, err := checkpointIn(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func TestFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := checkpointIn(again)
+	got, _, err := checkpointIn(again)
 	if c.Sink = nil; err != nil || !reflect.DeepEqual(got, c) {
 		t.Errorf("%+v comes back as\n%+v, %v", c, got, err)
 	}
@@ -42,7 +42,7 @@ func TestFile(t *testing.T) {
 		{`"version": 1`, `"version": 2`}:                  "use the newer version",
 		{`"twochat-connector checkpoint"`, `"something"`}: "it is no exported checkpoint",
 	} {
-		_, err := checkpointIn([]byte(strings.Replace(string(text), change[0], change[1], 1)))
+		_, _, err := checkpointIn([]byte(strings.Replace(string(text), change[0], change[1], 1)))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q", change, err, want)
 		}
@@ -64,7 +64,7 @@ func TestFile_Contents(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := checkpointIn(file); err == nil || !strings.Contains(err.Error(), want) {
+		if _, _, err := checkpointIn(file); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)
 		}
 	}

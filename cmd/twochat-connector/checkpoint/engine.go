@@ -35,13 +35,18 @@ type Engine struct {
 type Options struct {
 	// TakeOver acts even if an instance is running, or may be.
 	TakeOver bool
-	JSON     bool
+	// Rekey accepts that chats get other tokens from now on.
+	Rekey bool
+	JSON  bool
 }
 
 // New makes a run. named is false if the numbers of the configuration are invented.
 func New(p *cli.Program, c *config.Config, named bool, o Options) (*Engine, error) {
 	instance := ownerPrefix + rand.Text()
 	all, err := pipeline.AllClaims(c, instance, pipeline.Overrides{})
+	for i := range all {
+		all[i].Rekey = o.Rekey
+	}
 	return &Engine{
 		program: p, config: c, named: named, options: o,
 		logger: cli.NewLeveledLogger(p, c.Log, slog.LevelWarn, p.Err), instance: instance, all: all,
@@ -54,39 +59,42 @@ func (e *Engine) open(reads bool) error {
 		return cli.Hinted(errors.New("the standard output without a state keeps no checkpoint: every start is a first start"),
 			"name a folder for it with sink.stdout.state")
 	}
-	if reads {
-		if err := existing(e.config.Sink); err != nil {
-			return err
-		}
+	if path := lacking(e.config.Sink); reads && path != "" {
+		return cli.Hinted(fmt.Errorf(noSink, path), noSinkHint)
 	}
 	var err error
 	e.sink, e.beside, err = pipeline.OpenSink(e.config, e.logger)
 	return err
 }
 
-// existing reports what is missing of a sink that is kept in files of this machine.
-func existing(chosen sinks.Config) error {
+const (
+	noSink     = "there is no %s, and so no checkpoint"
+	noSinkHint = "correct the path in the configuration, or start `twochat-connector run`, which makes it"
+)
+
+// lacking is the path that is missing of a sink that is kept in files of this machine; "" if none is.
+func lacking(chosen sinks.Config) string {
 	path := ""
 	switch {
 	case chosen.File != nil:
 		path = chosen.File.Path
 	case chosen.Embedded != nil:
 		if _, running := pipeline.BesideEmbedded(chosen); running {
-			return nil
+			return ""
 		}
 		path = filepath.Join(chosen.Embedded.Dir, "jetstream")
 	case chosen.NATS != nil:
 		path = chosen.NATS.State
 	case chosen.Stdout != nil:
 		path = chosen.Stdout.State
-	default:
-		return nil
 	}
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return cli.Hinted(fmt.Errorf("there is no %s, and so no checkpoint", path),
-			"correct the path in the configuration, or start `twochat-connector run`, which makes it")
+	if path == "" {
+		return ""
 	}
-	return nil
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	return path
 }
 
 // close closes the sink.

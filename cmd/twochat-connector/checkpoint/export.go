@@ -11,9 +11,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
@@ -31,6 +33,8 @@ type File struct {
 	Exported time.Time `json:"exported"`
 	Stream   string    `json:"stream"`
 	Sequence uint64    `json:"sequence"`
+	// Sink describes the sink that the checkpoint was in, for people: its kind, and its address without credentials.
+	Sink string `json:"sink,omitempty"`
 	// Checkpoint is the sink's checkpoint, without the part that belongs to the sink.
 	Checkpoint json.RawMessage `json:"checkpoint"`
 	// SHA256 is the hash of the checkpoint without white space between its tokens.
@@ -64,7 +68,10 @@ func (e *Engine) Export(ctx context.Context, stream, path string) error {
 	case c.RenamedTo != "":
 		return cli.Hinted(fmt.Errorf("stream %s was renamed to %s", stream, c.RenamedTo), "export that one")
 	}
-	if err := e.unowned(ctx, &c, found, stream); err != nil {
+	if err := (&guard{e, isLeftOut}).unanswered(ctx, stream); err != nil {
+		return err
+	}
+	if err := (&guard{e, isLeftOut}).quiet(&c, found); err != nil { // nothing is taken over, so a lock is not noticed
 		return err
 	}
 	held, err := e.held(ctx, &c)
@@ -75,10 +82,14 @@ func (e *Engine) Export(ctx context.Context, stream, path string) error {
 		return cli.Hinted(fmt.Errorf("the log of stream %s goes on to sequence %d, and its checkpoint ends at %d", stream, held.highest, c.Sequence),
 			"start `twochat-connector run` once: it records what was written last; then stop it, and export again")
 	}
+	if err := e.settle(ctx, &c); err != nil {
+		return err
+	}
 	file, err := fileOf(c)
 	if err != nil {
 		return err
 	}
+	file.Sink = e.sinkName()
 	if path == "" {
 		return cli.PrintJSON(e.program.Out, file)
 	}
@@ -90,6 +101,27 @@ func (e *Engine) Export(ctx context.Context, stream, path string) error {
 		"what an instance delivers from now on is not in it: let none run on this sink any more",
 		"`twochat-connector checkpoint import " + path + " --config FILE` goes on from it, with a FILE that names the other sink",
 	}})
+}
+
+// settle counts those quarantined messages that were erased on request as settled: the records of erasures stay in the
+// sink, and another one could not tell.
+func (e *Engine) settle(ctx context.Context, c *connector.Checkpoint) error {
+	erased, err := e.erased(ctx, c)
+	if err == nil {
+		c.Counters.Settled += c.Counters.InQuarantine(nil) - c.Counters.InQuarantine(erased)
+	}
+	return err
+}
+
+// erased is what was erased of a checkpoint's stream, under all its names.
+func (e *Engine) erased(ctx context.Context, c *connector.Checkpoint) ([]connector.Seen, error) {
+	names := pipeline.Names{Checkpoint: *c, All: append(slices.Clone(c.FormerNames), c.Stream)}
+	return names.Erased(ctx, e.sink)
+}
+
+// sinkName describes the configured sink for people.
+func (e *Engine) sinkName() string {
+	return e.config.Sink.Chosen()[0] + " " + e.config.Sink.Address()
 }
 
 func fileOf(c connector.Checkpoint) (*File, error) {
@@ -118,50 +150,50 @@ func writeNew(path string, file *File) error {
 	return errors.Join(err, to.Sync(), to.Close())
 }
 
-// readFile reads what Export wrote.
-func (e *Engine) readFile(path string) (connector.Checkpoint, error) {
+// readFile reads what Export wrote, with the name of the sink that it was in.
+func (e *importer) readFile(path string) (c connector.Checkpoint, sink string, err error) {
 	const most = 64 << 20
 	from := e.program.In
 	if path != "-" {
 		f, err := os.Open(path)
 		if err != nil {
-			return connector.Checkpoint{}, fmt.Errorf("import: %w", err)
+			return c, "", fmt.Errorf("import: %w", err)
 		}
 		defer f.Close() // only read
 		from = f
 	}
 	text, err := io.ReadAll(io.LimitReader(from, most))
 	if err != nil {
-		return connector.Checkpoint{}, fmt.Errorf("import: %w", err)
+		return c, "", fmt.Errorf("import: %w", err)
 	}
-	c, err := checkpointIn(text)
+	c, sink, err = checkpointIn(text)
 	if err != nil {
-		return c, cli.Hinted(fmt.Errorf("file %s: %w", path, err),
+		return c, "", cli.Hinted(fmt.Errorf("file %s: %w", path, err),
 			"name a file that checkpoint export wrote, as it wrote it")
 	}
-	return c, nil
+	return c, sink, nil
 }
 
-func checkpointIn(text []byte) (connector.Checkpoint, error) {
+// checkpointIn returns a file's checkpoint, and the sink that it was in; "" if an earlier version wrote the file.
+func checkpointIn(text []byte) (c connector.Checkpoint, sink string, err error) {
 	var file File
-	var c connector.Checkpoint
 	if err := json.Unmarshal(text, &file); err != nil || file.Format != fileFormat {
-		return c, errors.New("it is no exported checkpoint")
+		return c, "", errors.New("it is no exported checkpoint")
 	}
 	if file.Version > fileVersion {
-		return c, fmt.Errorf("it has version %d, and this program knows up to %d: use the newer version of the program", file.Version, fileVersion)
+		return c, "", fmt.Errorf("it has version %d, and this program knows up to %d: use the newer version of the program", file.Version, fileVersion)
 	}
 	sum, err := digest(file.Checkpoint)
 	if err != nil || sum != file.SHA256 {
-		return c, errors.New("it was changed after it was written: its checksum is another")
+		return c, "", errors.New("it was changed after it was written: its checksum is another")
 	}
 	// It is checked like a checkpoint in a sink: for contradictions, and for a newer version.
 	c, err = connector.ParseCheckpoint([]byte(`{"data":` + string(file.Checkpoint) + `}`))
 	if err != nil {
-		return c, err
+		return c, "", err
 	}
 	if c.Stream == "" || !c.Started {
-		return c, errors.New("it is of a stream that never started: there is nothing to go on from")
+		return c, "", errors.New("it is of a stream that never started: there is nothing to go on from")
 	}
-	return c, nil
+	return c, file.Sink, nil
 }

@@ -17,7 +17,7 @@ import (
 // Import writes a checkpoint from a file into the configured sink, as the stream's own. The take-over itself records
 // it: if it is interrupted, the sink holds either its former state or all of the new one.
 func (e *Engine) Import(ctx context.Context, path string) error {
-	c, err := e.readFile(path)
+	c, from, err := (&importer{e}).readFile(path)
 	if err != nil {
 		return err
 	}
@@ -28,6 +28,13 @@ func (e *Engine) Import(ctx context.Context, path string) error {
 	if !claim.Stream.HasSourceKey(c.SourceKey) {
 		return cli.Hinted(fmt.Errorf("the file is of another list (other number, remote or base URL) than stream %s of the configuration", c.Stream),
 			"if only the base URL has changed, import it with the former one, and then use `twochat-connector checkpoint move --from FORMER-URL`")
+	}
+	// The file's checkpoint is checked like one in the sink would be.
+	if err := (&guard{e, goesOn}).samePrivacy(claim, &c); err != nil {
+		return err
+	}
+	if err := claim.Admit(c); err != nil {
+		return err
 	}
 	if err := e.open(false); err != nil {
 		return err
@@ -42,7 +49,7 @@ func (e *Engine) Import(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	if err := e.unowned(ctx, &former, found, c.Stream); err != nil {
+	if err := (&guard{e, goesOn}).unowned(ctx, &former, found, c.Stream); err != nil {
 		return err
 	}
 	held, err := e.held(ctx, &c)
@@ -50,11 +57,6 @@ func (e *Engine) Import(ctx context.Context, path string) error {
 		return err
 	}
 	if err := held.agree(&c); err != nil {
-		return err
-	}
-	// The file's checkpoint is checked like one in the sink would be. The sink itself may be empty or restored from a
-	// backup, as at a first start that the operator asked for.
-	if err := claim.Admit(c); err != nil {
 		return err
 	}
 	named := slices.Concat(c.FormerNames, former.FormerNames)
@@ -66,7 +68,10 @@ func (e *Engine) Import(ctx context.Context, path string) error {
 	if held.known {
 		c.Elsewhere = elsewhere(&c, &former, max(held.highest, former.Sequence, last))
 	}
-	claim.FirstStart = true
+	if err := (&importer{e}).leaveQuarantine(ctx, &c, from); err != nil {
+		return err
+	}
+	claim.FirstStart = true // the sink may be empty, or restored from a backup
 	log := e.sink.Log(claim.With(c))
 	defer e.release(log)
 	state, err := e.acquire(ctx, log)
@@ -88,7 +93,52 @@ func (e *Engine) Import(ctx context.Context, path string) error {
 	}
 	result.note("late messages are found among the newest %d; further down, only below what is delivered from now on", len(c.Tail))
 	result.note("what was erased on request, and the quarantine, stay in the sink that had them")
+	if more := (pipeline.Names{Checkpoint: state.Checkpoint}).Elsewhere(); more != "" {
+		result.note("%s", more)
+	}
 	return e.print(result)
+}
+
+// importer is an Engine that imports.
+type importer struct{ *Engine }
+
+// leaveQuarantine records how many of the quarantined messages the sink does not have, and where they are: what is in
+// the quarantine stays in the sink that it was exported from.
+func (e *importer) leaveQuarantine(ctx context.Context, c *connector.Checkpoint, from string) error {
+	erased, err := e.erased(ctx, c)
+	if err != nil {
+		return err
+	}
+	counters := &c.Counters
+	counters.Elsewhere = 0
+	if from != "" {
+		// Export has counted what was erased as settled. This sink may have the record of it, and would count it again.
+		counters.Settled -= min(counters.Settled, counters.InQuarantine(nil)-counters.InQuarantine(erased))
+	}
+	held := map[string]struct{}{}
+	for _, name := range append(slices.Clone(c.FormerNames), c.Stream) {
+		err := e.sink.ReadBack(ctx, name, nil, func(reject []byte) error {
+			var item struct{ ID, Source string }
+			if json.Unmarshal(reject, &item) == nil && item.Source == (connector.Stream{Name: name}).Source() {
+				held[item.ID] = struct{}{}
+			}
+			return nil
+		})
+		var refusal *connector.Refusal
+		if errors.As(err, &refusal) { // a sink that keeps no quarantine
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("read the quarantine of stream %s: %w", name, err)
+		}
+	}
+	left := counters.InQuarantine(erased)
+	counters.Elsewhere = left - min(left, uint64(len(held)))
+	if from == e.sinkName() {
+		from = ""
+	}
+	c.ImportedFrom = from
+	return nil
 }
 
 // elsewhere are the sequences that were delivered to other sinks than the one that gets a checkpoint, given its own former

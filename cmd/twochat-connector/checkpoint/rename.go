@@ -42,6 +42,9 @@ func (e *Engine) Rename(ctx context.Context, from, to string) error {
 	for _, key := range slices.Concat(old.FormerKeys, there.FormerKeys) {
 		former.Rename.SourceKeys = append(former.Rename.SourceKeys, key.SourceKey) // current shares it
 	}
+	if err := (&guard{e, isRenamed}).samePrivacy(former, &old); err != nil {
+		return err
+	}
 	if err := former.Admit(old); err != nil {
 		return err
 	}
@@ -56,11 +59,11 @@ func (e *Engine) Rename(ctx context.Context, from, to string) error {
 		return cli.Hinted(fmt.Errorf("stream %s has %d former names already, and no more are remembered", from,
 			len(old.FormerNames)), "keep this name")
 	}
-	if err := e.unowned(ctx, &old, found, from, to); err != nil {
+	if err := (&guard{e, isRenamed}).unowned(ctx, &old, found, from, to); err != nil {
 		return err
 	}
 	done := taken && old.RenamedTo == to
-	state, err := e.rename(ctx, former, current, done, slices.Contains(there.FormerNames, from))
+	state, err := (&renamer{e}).rename(ctx, former, current, done, slices.Contains(there.FormerNames, from))
 	if err != nil {
 		return err
 	}
@@ -71,8 +74,9 @@ func (e *Engine) Rename(ctx context.Context, from, to string) error {
 			"stream %s is %s from now on; the next event gets sequence %d", from, to, last+1),
 		Notes: []string{fmt.Sprintf("set `name: %s` in the configuration, if it is not there yet", to)},
 	}
-	result.note("the events up to %d stay under the name %s: their source, their subjects and their quarantine do not change",
-		c.Sequence, from)
+	if err := (&renamer{e}).noteEvents(ctx, &result, former, &old, &there); err != nil {
+		return err
+	}
 	result.note("late messages are found among the newest %d; further down, only below what is delivered from now on", len(c.Tail))
 	if len(state.Erased) > 0 {
 		result.note("what was erased on request is remembered under the name %s alone", from)
@@ -86,9 +90,52 @@ func (e *Engine) Rename(ctx context.Context, from, to string) error {
 	return e.print(result)
 }
 
+// renamer is an Engine that renames.
+type renamer struct{ *Engine }
+
+// noteEvents says which events stay under a stream's former name: those since it got that name. old is the checkpoint
+// that it had under it, and there the one that the new name had before, if it had one.
+func (e *renamer) noteEvents(
+	ctx context.Context, r *Result, former connector.Claim, old, there *connector.Checkpoint,
+) error {
+	if there.Stream != "" && there.RenamedTo == "" { // it had its checkpoint already: an earlier run was interrupted
+		return nil
+	}
+	from, last := former.Stream.Name, old.Sequence
+	begun := old.Base // the last sequence under an earlier name
+	for _, name := range old.FormerNames {
+		c := *there
+		if name != there.Stream {
+			claim := former
+			claim.Stream.Name = name
+			var err error
+			if c, _, err = e.peek(ctx, claim); err != nil {
+				return err
+			}
+		}
+		if c.RenamedTo != "" && c.Sequence <= last {
+			begun = max(begun, c.Sequence)
+		}
+	}
+	const what = "their source, their subjects and their quarantine do not change"
+	held := last - begun - old.Elsewhere.Count(begun+1, last)
+	switch {
+	case held == 0:
+		r.note("no event was written under the name %s since the stream got it; what was written before stays as it is", from)
+	case begun == old.Base && held == last-begun:
+		r.note("the events up to %d stay under the name %s: %s", last, from, what)
+	case held == last-begun:
+		r.note("the events from %d to %d stay under the name %s, and the ones before under the names that they have: %s",
+			begun+1, last, from, what)
+	default:
+		r.note("the events of this sink from %d to %d stay under the name %s: %s", begun+1, last, from, what)
+	}
+	return nil
+}
+
 // rename renames, in three commits. done means that the new name has its checkpoint already, and may have gone on.
 // recorded means that this checkpoint has the former name, which earlier versions did not record.
-func (e *Engine) rename(
+func (e *renamer) rename(
 	ctx context.Context, former, current connector.Claim, done, recorded bool,
 ) (connector.State, error) {
 	log := e.sink.Log(former)
@@ -97,6 +144,7 @@ func (e *Engine) rename(
 	if err != nil {
 		return state, err
 	}
+	from, to := former.Stream.Name, current.Stream.Name
 	if !done {
 		current = current.With(state.Checkpoint)
 	}
@@ -104,14 +152,15 @@ func (e *Engine) rename(
 		next := e.sink.Log(current)
 		defer e.release(next)
 		if _, err := e.acquire(ctx, next); err != nil {
-			return state, err
+			return state, cli.Hinted(fmt.Errorf("stream %s is recorded as renamed, and %s has no checkpoint of it yet: %w",
+				from, to, err), first(err)+"run the same command again: it finishes what is left")
 		}
 	}
 	retired := state.Checkpoint
 	retired.SourceKey = connector.RetiredKey(former.Stream.SourceKey)
 	if err := log.Commit(ctx, nil, nil, retired); err != nil {
-		return state, cli.Hinted(fmt.Errorf("retire the checkpoint of stream %s: %w", former.Stream.Name, err),
-			"run the same command again: it finishes what is left")
+		return state, cli.Hinted(fmt.Errorf("stream %s has its checkpoint, and that of %s is not retired yet: %w", to, from,
+			err), first(err)+"run the same command again: it finishes what is left")
 	}
 	return state, nil
 }

@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -41,6 +42,8 @@ type Shown struct {
 	SourceKey   string             `json:"source_key,omitempty"` // its first characters
 	Counters    connector.Counters `json:"counters"`
 	Sink        json.RawMessage    `json:"sink,omitempty"`
+	// ImportedFrom describes the sink from which the checkpoint was imported into this one.
+	ImportedFrom string `json:"imported_from,omitempty"`
 	// Wrong is why an instance with this configuration could not continue from it, and Hint what to do.
 	Wrong string `json:"wrong,omitempty"`
 	Hint  string `json:"hint,omitempty"`
@@ -57,17 +60,12 @@ func (e *Engine) Show(ctx context.Context, stream string) error {
 		// A stream that is not configured any more, or a history that backfill has delivered.
 		claims = []connector.Claim{{Stream: connector.Stream{Name: stream}, TypePrefix: e.config.Events.TypePrefix}}
 	}
-	if err := e.open(true); err != nil {
+	all, err := e.shown(ctx, claims)
+	if err != nil {
 		return err
 	}
-	defer e.close()
-	all, wrong := make([]Shown, len(claims)), false
-	for i, claim := range claims {
-		c, found, err := e.peek(ctx, claim)
-		if err != nil {
-			return err
-		}
-		all[i] = shownOf(claim, c, found)
+	wrong := false
+	for i := range all {
 		all[i].Hint = e.program.Hint(all[i].Hint)
 		wrong = wrong || all[i].Wrong != ""
 	}
@@ -80,6 +78,36 @@ func (e *Engine) Show(ctx context.Context, stream string) error {
 	return nil
 }
 
+// shown reads the checkpoints of the claims. Where the sink's own file or folder is missing, there is none of any
+// stream.
+func (e *Engine) shown(ctx context.Context, claims []connector.Claim) ([]Shown, error) {
+	all := make([]Shown, len(claims))
+	if path := lacking(e.config.Sink); path != "" {
+		for i, claim := range claims {
+			all[i] = Shown{Stream: claim.Stream.Name, Wrong: fmt.Sprintf(noSink, path), Hint: noSinkHint}
+		}
+		return all, nil
+	}
+	if err := e.open(true); err != nil {
+		return nil, err
+	}
+	defer e.close()
+	for i, claim := range claims {
+		c, found, err := e.peek(ctx, claim)
+		var refusal *connector.Refusal
+		switch {
+		case errors.As(err, &refusal): // such as that the broker has no such stream or topic
+			told, _ := connector.DiagnosticOf(err)
+			all[i] = Shown{Stream: claim.Stream.Name, Wrong: told.Text(), Hint: told.Hint}
+		case err != nil:
+			return nil, err
+		default:
+			all[i] = shownOf(claim, c, found)
+		}
+	}
+	return all, nil
+}
+
 // shownOf is what is shown of a checkpoint.
 func shownOf(claim connector.Claim, c connector.Checkpoint, found bool) Shown {
 	s := Shown{
@@ -89,6 +117,7 @@ func shownOf(claim connector.Claim, c connector.Checkpoint, found bool) Shown {
 		Floor: len(c.Floor), Horizon: len(c.Horizon), HorizonAt: c.HorizonAt, Accepting: c.Accepting != nil,
 		Accepted: c.Accepted, EndOpen: c.UncheckedEnd != nil, Rejects: len(c.Rejects), GroundTime: c.GroundTime,
 		MonthBegun: c.MonthBegun, Privacy: c.Privacy, SourceKey: brief(c.SourceKey), Counters: c.Counters, Sink: c.Sink,
+		ImportedFrom: c.ImportedFrom,
 	}
 	if !found {
 		s.Wrong = "the sink holds no checkpoint of this name"
@@ -118,20 +147,39 @@ func (e *Engine) printShown(all []Shown) error {
 		return cli.PrintJSON(e.program.Out, all)
 	}
 	var out strings.Builder
-	for i, s := range all {
+	for i := 0; i < len(all); {
 		if i > 0 {
 			out.WriteByte('\n')
 		}
-		s.write(&out, time.Now())
+		alike := alike(all[i:])
+		all[i].write(&out, alike, time.Now())
+		i += len(alike)
 	}
 	return e.program.Print(out.String())
 }
 
-func (s Shown) write(out *strings.Builder, now time.Time) {
+// alike names the first stream, and those after it of which the same is wrong because the sink has nothing of them.
+func alike(all []Shown) []string {
+	names := []string{text.Printable(all[0].Stream)}
+	for _, s := range all[1:] {
+		if s.Found || all[0].Found || s.Wrong != all[0].Wrong || s.Hint != all[0].Hint {
+			break
+		}
+		names = append(names, text.Printable(s.Stream))
+	}
+	return names
+}
+
+// write writes what is shown of the streams with these names, of which s is the first.
+func (s Shown) write(out *strings.Builder, names []string, now time.Time) {
 	line := func(word, format string, args ...any) {
 		fmt.Fprintf(out, "  %-14s%s\n", word, fmt.Sprintf(format, args...))
 	}
-	fmt.Fprintf(out, "stream %s\n", text.Printable(s.Stream))
+	word := "stream"
+	if len(names) > 1 {
+		word = "streams"
+	}
+	fmt.Fprintf(out, "%s %s\n", word, strings.Join(names, ", "))
 	if s.Found {
 		s.lines(line, now)
 	}
@@ -174,7 +222,11 @@ func (s Shown) lines(line func(word, format string, args ...any), now time.Time)
 		line("list's end", "still to be looked at again")
 	}
 	line("counted", "late %s, held %s, in the quarantine %s, listed empty %s, suppressed %s", number(s.Counters.Late),
-		number(s.Counters.Held), number(s.Counters.Rejected), number(s.Counters.Empty), number(s.Counters.Suppressed))
+		number(s.Counters.Held), number(s.Counters.InQuarantine(nil)), number(s.Counters.Empty),
+		number(s.Counters.Suppressed))
+	if n := s.Counters.Elsewhere; n > 0 {
+		line("elsewhere", "%s in the quarantine of another sink%s", number(n), s.from())
+	}
 	if !s.GroundTime.IsZero() {
 		line("ground time", "%s UTC, the middle one of the newest certified messages", s.GroundTime.UTC().Format(time.DateTime))
 	}
@@ -187,6 +239,14 @@ func (s Shown) lines(line func(word, format string, args ...any), now time.Time)
 		line("sink", "%s", places)
 	}
 	line("format", "version %d; this program writes %d", s.Version, connector.CheckpointVersion)
+}
+
+// from names the sink from which the checkpoint was imported, after a comma; "" if that is not known.
+func (s Shown) from() string {
+	if s.ImportedFrom == "" {
+		return ""
+	}
+	return ", " + text.Printable(s.ImportedFrom)
 }
 
 // placesOf describes a sink's own positions, as far as they interest a person.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
@@ -76,7 +77,10 @@ func Problems(err error) []Problem {
 		}
 	case errors.As(err, &all):
 		for _, r := range all {
-			list = append(list, Problem{r.Thing + ": " + r.Cause, r.Hint})
+			// A fault of the sink as a whole ends each stream in the same words.
+			if one := (Problem{r.Thing + ": " + r.Cause, r.Hint}); !slices.Contains(list, one) {
+				list = append(list, one)
+			}
 		}
 	case errors.As(err, &with):
 		list = append(list, Problem{err.Error(), with.hint})

@@ -31,23 +31,26 @@ func (p *Program) Parse(flags *flag.FlagSet, args []string, about string) error 
 }
 
 // ParseWords reads a command line whose words may stand before, between or after the flags, and returns the words.
-func (p *Program) ParseWords(flags *flag.FlagSet, args []string, about string) (words []string, err error) {
+// forms are the ways in which the command may be written, for its help: the words, and the flags that belong to them.
+func (p *Program) ParseWords(
+	flags *flag.FlagSet, args []string, about string, forms ...string,
+) (words []string, err error) {
 	err = flags.Parse(args)
 	for err == nil && flags.NArg() > 0 {
 		words = append(words, flags.Arg(0))
 		err = flags.Parse(flags.Args()[1:])
 	}
-	return words, p.parsed(flags, args, about, err)
+	return words, p.parsed(flags, args, about, forms, err)
 }
 
 // parsed handles the result of reading a command line.
-func (p *Program) parsed(flags *flag.FlagSet, args []string, about string, err error) error {
+func (p *Program) parsed(flags *flag.FlagSet, args []string, about string, forms []string, err error) error {
 	switch {
 	case errors.Is(err, flag.ErrHelp) && p.Describe != nil:
 		p.Describe(flags)
 		return errHelped
 	case errors.Is(err, flag.ErrHelp):
-		p.printHelp(flags, about)
+		p.printHelp(flags, about, forms)
 		return errHelped
 	case err != nil:
 		p.JSON = AsksForJSON(args)

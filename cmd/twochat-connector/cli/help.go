@@ -13,8 +13,17 @@ import (
 // HelpWidth is the width of help texts in columns. It fits a terminal, and half a screen.
 const HelpWidth = 80
 
-func (p *Program) printHelp(flags *flag.FlagSet, about string) {
-	fmt.Fprintf(p.Out, "twochat-connector %s [flags]\n\n%s\n", p.Name, layOut(about))
+// printHelp prints the help of a command. forms are how it is written after its name; none if only flags follow.
+func (p *Program) printHelp(flags *flag.FlagSet, about string, forms []string) {
+	if len(forms) == 0 {
+		forms = []string{""}
+	}
+	last := ""
+	flags.VisitAll(func(*flag.Flag) { last = " [flags]" })
+	for _, form := range forms {
+		fmt.Fprintf(p.Out, "twochat-connector %s%s\n", strings.TrimSpace(p.Name+" "+form), last)
+	}
+	fmt.Fprintf(p.Out, "\n%s\n", layOut(about))
 	first := true
 	flags.VisitAll(func(f *flag.Flag) {
 		if first {

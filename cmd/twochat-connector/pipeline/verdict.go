@@ -89,7 +89,7 @@ func VerdictOf(r Report) Verdict {
 		v.Text = "not as it should be" + v.worst(LevelWrong)
 	case v.Level == LevelWaiting:
 		v.Text = "ready, but waiting for something" + v.worst(LevelWaiting)
-	case v.Level == LevelNotice && len(v.notices()) > 0:
+	case v.Level == LevelNotice && len(v.notices(false)) > 0:
 		v.Text = "delivery works" + r.well() + "; " + v.toLookAt()
 	default:
 		v.Text = "all is well" + r.well()
@@ -140,20 +140,20 @@ func (v Verdict) worst(level Level) string {
 // noticesNamed is how many notices a verdict names; all are listed below it.
 const noticesNamed = 2
 
-// notices are what is to be looked at by day.
-func (v Verdict) notices() []string {
+// notices are what is to be looked at by day; minor ones are listed as well, but do not make a verdict.
+func (v Verdict) notices(minor bool) []string {
 	var what []string
 	for _, p := range v.Problems {
-		if p.Level == LevelNotice && !p.minor {
+		if p.Level == LevelNotice && p.minor == minor {
 			what = append(what, p.What)
 		}
 	}
 	return what
 }
 
-// toLookAt names the notices in a few words.
+// toLookAt counts the notices, as many as are listed below, and names the first in a few words.
 func (v Verdict) toLookAt() string {
-	what := v.notices()
+	what := slices.Concat(v.notices(false), v.notices(true))
 	said := text.Counted(len(what), "thing") + " to look at: " + strings.Join(what[:min(len(what), noticesNamed)], ", ")
 	if len(what) > noticesNamed {
 		said += ", …"
@@ -163,7 +163,7 @@ func (v Verdict) toLookAt() string {
 
 // Shown is the level that a person is shown: all is well with notices that are minor.
 func (v Verdict) Shown() Level {
-	if v.Level == LevelNotice && len(v.notices()) == 0 {
+	if v.Level == LevelNotice && len(v.notices(false)) == 0 {
 		return LevelWell
 	}
 	return v.Level

@@ -13,12 +13,14 @@ import (
 
 // Item is one item of the quarantine.
 type Item struct {
-	ID       string    `json:"id"`
-	Stream   string    `json:"stream"`
-	Recorded time.Time `json:"recorded"`
-	Reason   string    `json:"reason"`
-	Length   int       `json:"length"`
-	SHA256   string    `json:"sha256"`
+	ID     string `json:"id"`
+	Stream string `json:"stream"`
+	// RenamedTo is the stream's present name, if it was renamed since.
+	RenamedTo string    `json:"renamed_to,omitempty"`
+	Recorded  time.Time `json:"recorded"`
+	Reason    string    `json:"reason"`
+	Length    int       `json:"length"`
+	SHA256    string    `json:"sha256"`
 	// Kept is how many of its bytes are in the quarantine: the first ones, or none if the privacy settings forbid it.
 	Kept int    `json:"kept"`
 	Raw  []byte `json:"item,omitempty"` // base64 in JSON

@@ -3,13 +3,9 @@ package quarantine
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
-	"strconv"
-	"time"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
@@ -147,9 +143,7 @@ func (r *Replay) restorer(of *config.Config) *restore.Restorer {
 func (r *Replay) deliverStream(ctx context.Context, one *replayed) error {
 	var tried []*candidate
 	restorer := r.restorer(one.source.Config)
-	if len(one.checkpoint.FormerNames) == 0 { // else some lie under these, and were not read
-		restorer.Left = one.left
-	}
+	restorer.Left = one.left
 	done, err := restorer.Run(ctx, one.claim, func() (missing []reader.Missing, err error) {
 		// Somebody may have delivered one in the meantime, so the log is read again.
 		if err := one.lookFor(ctx, r.sink); err != nil {
@@ -185,6 +179,7 @@ func (r *Replay) print(all []*replayed) error {
 		for i := range of.Items {
 			of.Items[i].Hint = r.program.Hint(of.Items[i].Hint)
 		}
+		of.ElsewhereHint = r.program.Hint(of.ElsewhereHint)
 		report.Streams = append(report.Streams, of)
 	}
 	var err error
@@ -204,6 +199,7 @@ type replayed struct {
 	source     pipeline.Source // its client only decodes, and makes no requests
 	claim      connector.Claim
 	checkpoint connector.Checkpoint
+	names      pipeline.Names
 	erased     []connector.Seen // on request
 	items      []*candidate
 }
@@ -231,7 +227,7 @@ func (s *replayed) left() (left uint64) {
 // version, which did not count them, or by the quarantine's retention.
 func (s *replayed) toDo() bool {
 	counted := s.checkpoint.Counters.InQuarantine(s.erased)
-	return len(s.candidates()) > 0 || counted != s.left() && len(s.checkpoint.FormerNames) == 0
+	return len(s.candidates()) > 0 || counted != s.left()
 }
 
 // hint is what to do about an item that stays in the quarantine.
@@ -258,7 +254,12 @@ func (s *replayed) candidates() []*candidate {
 }
 
 func (s *replayed) report() StreamReport {
-	report := StreamReport{Stream: s.claim.Stream.Name, Items: []Replayed{}}
+	report := StreamReport{
+		Stream: s.claim.Stream.Name, Items: []Replayed{}, Elsewhere: s.checkpoint.Counters.Elsewhere,
+	}
+	if report.Elsewhere > 0 {
+		report.ElsewhereHint = s.names.Elsewhere()
+	}
 	for _, c := range s.items {
 		report.Items = append(report.Items, Replayed{
 			ID: c.item.ID, Recorded: c.item.Recorded, Reason: c.item.Reason, Outcome: c.outcome, Because: c.because,
@@ -266,131 +267,4 @@ func (s *replayed) report() StreamReport {
 		})
 	}
 	return report
-}
-
-// read reads a stream's quarantine, and looks for its items in the log.
-func (r *Replay) read(ctx context.Context, one *replayed) error {
-	name := one.claim.Stream.Name
-	checkpoint, found, err := pipeline.Peek(ctx, r.sink, one.claim)
-	switch {
-	case err != nil:
-		return fmt.Errorf("read the checkpoint of stream %s: %w", name, err)
-	case !found:
-		return nil // nothing was ever read, so nothing was quarantined
-	}
-	if err := one.claim.Admit(checkpoint); err != nil {
-		return err
-	}
-	one.checkpoint = checkpoint
-	byID := map[string]int{}
-	err = r.sink.ReadBack(ctx, name, nil, func(reject []byte) error {
-		item, ours := Parse(reject)
-		if !ours || item.Stream != name {
-			return nil
-		}
-		c := r.judge(one, item)
-		if at, twice := byID[item.ID]; twice { // it was quarantined twice: the record with more information counts
-			if one.items[at].outcome != Deliver {
-				one.items[at] = c
-			}
-			return nil
-		}
-		byID[item.ID] = len(one.items)
-		one.items = append(one.items, c)
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("read the quarantine of stream %s: %w", name, err)
-	}
-	slices.SortStableFunc(one.items, func(a, b *candidate) int { return a.item.Recorded.Compare(b.item.Recorded) })
-	if len(one.items) == 0 && checkpoint.Counters.InQuarantine(nil) == 0 {
-		return nil
-	}
-	return one.lookFor(ctx, r.sink)
-}
-
-// judge decides what an item can become today.
-func (r *Replay) judge(of *replayed, item Item) *candidate {
-	c := &candidate{item: item, outcome: Deliver}
-	c.item.Raw = nil
-	switch {
-	case item.Length > twochat.MaxItem:
-		c.outcome, c.because = NotKept, "larger than the "+strconv.Itoa(twochat.MaxItem>>20)+" MiB that an event may have"
-	case item.Kept == 0 && item.Length > 0:
-		c.outcome, c.because = NotKept, "the privacy settings do not let the item be kept"
-	case item.Kept < item.Length:
-		c.outcome = NotKept
-		c.because = "longer than the " + strconv.Itoa(connector.QuarantineBytes>>10) + " KiB that are kept of an item"
-	case !item.whole():
-		c.outcome, c.because = NoEvent, "the bytes in the quarantine are not those that were put there"
-	case r.room < item.Kept:
-		c.outcome, c.because = LeftBehind, "more items than are held in memory at once"
-	default:
-		c.message = of.source.Client.Item(of.claim.Stream, item.Raw, item.Recorded)
-		if c.message.Fault != "" {
-			c.outcome, c.because = NoEvent, c.message.Fault
-			c.message = connector.Message{}
-			break
-		}
-		r.room -= len(c.message.Data)
-	}
-	return c
-}
-
-// lookFor reads the log, and records which of the items are in it, and for which that cannot be known any more.
-func (s *replayed) lookFor(ctx context.Context, sink sinks.Sink) error {
-	byToken := map[string][]*candidate{}
-	for _, c := range s.items {
-		byToken[c.item.token()] = append(byToken[c.item.token()], c)
-		if token := connector.HashToken(c.message.Key); c.outcome == Deliver && token != c.item.token() {
-			byToken[token] = append(byToken[token], c) // it had no usable id then
-		}
-	}
-	var oldest struct {
-		sequence uint64
-		recorded time.Time
-	}
-	err := sink.ReadBack(ctx, s.claim.Stream.Name, func(stored connector.StoredRecord) error {
-		var e struct {
-			ID, Sequence string
-			RecordedTime time.Time
-		}
-		if stored.Fault != nil || json.Unmarshal(stored.Event, &e) != nil {
-			return nil // audit reports it
-		}
-		sequence, err := strconv.ParseUint(e.Sequence, 10, 64)
-		if err == nil && (oldest.sequence == 0 || sequence < oldest.sequence) {
-			oldest.sequence, oldest.recorded = sequence, e.RecordedTime
-		}
-		for _, c := range byToken[connector.HashToken(connector.MessageKey(e.ID))] {
-			c.outcome, c.because = InLog, ""
-		}
-		return nil
-	}, func([]byte) error { return nil })
-	if err != nil {
-		return fmt.Errorf("read the log of stream %s: %w", s.claim.Stream.Name, err)
-	}
-	first := oldest.sequence
-	if eraser, can := sink.(sinks.Eraser); can {
-		erased, err := eraser.Erased(ctx, s.claim.Stream.Name)
-		if err != nil {
-			return fmt.Errorf("read what was erased of stream %s: %w", s.claim.Stream.Name, err)
-		}
-		s.erased = erased
-		for _, e := range slices.Backward(erased) {
-			if e.Sequence > 0 && e.Sequence+1 == first {
-				first = e.Sequence
-			}
-			for _, c := range byToken[connector.HashToken(e.Key)] {
-				c.outcome, c.because = Erased, "erased on request, and not brought back"
-			}
-		}
-	}
-	whole := first == s.checkpoint.Base+1 || s.checkpoint.Sequence == s.checkpoint.Base
-	for _, c := range s.candidates() {
-		if !whole && (oldest.sequence == 0 || c.item.Recorded.Before(oldest.recorded)) {
-			c.outcome, c.because = Unknown, "the log begins after it came in, and may have held it before"
-		}
-	}
-	return nil
 }

@@ -47,6 +47,9 @@ type Replayed struct {
 type StreamReport struct {
 	Stream string     `json:"stream"`
 	Items  []Replayed `json:"items"`
+	// Elsewhere is how many further messages other sinks have quarantined, and ElsewhereHint where these are.
+	Elsewhere     uint64 `json:"elsewhere,omitempty"`
+	ElsewhereHint string `json:"elsewhere_hint,omitempty"`
 }
 
 // Report lists the results of all streams.
@@ -100,13 +103,16 @@ func (r *Report) print(p *cli.Program) error {
 		if i > 0 {
 			out.WriteByte('\n')
 		}
+		held := text.Counted(len(s.Items), "item") + " in the quarantine"
 		if len(s.Items) == 0 {
-			fmt.Fprintf(out, "stream %s: nothing is in the quarantine\n", text.Printable(s.Stream))
-			continue
+			held = "nothing is in the quarantine"
 		}
-		fmt.Fprintf(out, "stream %s: %s in the quarantine\n", text.Printable(s.Stream), text.Counted(len(s.Items), "item"))
+		fmt.Fprintf(out, "stream %s: %s\n", text.Printable(s.Stream), held)
 		for _, words := range said {
 			s.printOutcome(out, words.outcome, words.word)
+		}
+		if s.Elsewhere > 0 {
+			fmt.Fprintf(out, "  %-14s%s\n", "elsewhere", s.ElsewhereHint)
 		}
 	}
 	return p.Print(out.String())
