@@ -88,6 +88,10 @@ var failures = []failure{
 		shows: `twochat_connector_replicas_unseen 1`, fires: []string{"TwochatConnectorReplicasUnseen"},
 	},
 	{
+		name: "a replica that hangs and still announces itself", happen: (*stage).hang,
+		shows: `twochat_connector_replicas 2`, fires: []string{"TwochatConnectorStreamsUnread"},
+	},
+	{
 		name: "slow broker", slowly: true, happen: func(s *stage) error {
 			s.broker.delay.Store(int64(6 * time.Second))
 			s.flow(time.Second)
