@@ -2,6 +2,8 @@ package kafka
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"os"
 	"os/exec"
@@ -125,20 +127,35 @@ func (b *broker) reach() error {
 	}
 }
 
-// secured starts a real broker of its own with two listeners, of which only one authenticates.
-func secured(t *testing.T) (open, closed *broker) {
+// secured starts a real broker of its own with listeners of which one is open, and one authenticates. So does the third,
+// over TLS, with a certificate of the authority.
+func secured(t *testing.T, a *authority) (open, closed, encrypted *broker) {
 	t.Helper()
+	cert, _, _, private := a.sign("broker")
+	key, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	oneLine := func(pem []byte) string { return strings.ReplaceAll(string(pem), "\n", `\n`) }
 	jars, folder := os.Getenv(brokerVariable), t.TempDir()
-	port, other := sinktest.FreePorts(t, 2), sinktest.FreePorts(t, 1)
-	const listener = "listener.name.sasl_plaintext."
-	settings := fmt.Sprintf("listeners=PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d,SASL_PLAINTEXT://127.0.0.1:%d\n",
-		port, port+1, other) +
-		fmt.Sprintf("advertised.listeners=PLAINTEXT://127.0.0.1:%d,SASL_PLAINTEXT://127.0.0.1:%d\n", port, other) +
+	port, other, third := sinktest.FreePorts(t, 2), sinktest.FreePorts(t, 1), sinktest.FreePorts(t, 1)
+	secure := fmt.Sprintf("SASL_PLAINTEXT://127.0.0.1:%d,SASL_SSL://127.0.0.1:%d\n", other, third)
+	settings := fmt.Sprintf("listeners=PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d,%s", port, port+1, secure) +
+		fmt.Sprintf("advertised.listeners=PLAINTEXT://127.0.0.1:%d,%s", port, secure) +
+		"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL\n" +
 		"sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER\n" +
-		listener + `plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_connector="right";` + "\n" +
-		listener + "scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;\n" +
-		listener + "scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;\n" +
-		listener + `oauthbearer.sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker";` + "\n"
+		"listener.name.sasl_ssl.ssl.keystore.type=PEM\n" +
+		"listener.name.sasl_ssl.ssl.keystore.certificate.chain=" + oneLine([]byte(cert)) + "\n" +
+		"listener.name.sasl_ssl.ssl.keystore.key=" +
+		oneLine(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})) + "\n"
+	const modules = "jaas.config=org.apache.kafka.common.security."
+	for _, listener := range []string{"listener.name.sasl_plaintext.", "listener.name.sasl_ssl."} {
+		settings += listener + "plain.sasl." + modules + `plain.PlainLoginModule required user_connector="right";` + "\n" +
+			listener + "scram-sha-256.sasl." + modules + "scram.ScramLoginModule required;\n" +
+			listener + "scram-sha-512.sasl." + modules + "scram.ScramLoginModule required;\n" +
+			listener + "oauthbearer.sasl." + modules +
+			`oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker";` + "\n"
+	}
 	if err := os.WriteFile(filepath.Join(folder, "extra.properties"), []byte(settings), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +171,7 @@ func secured(t *testing.T) (open, closed *broker) {
 	if err := open.reach(); err != nil {
 		t.Fatal(err)
 	}
-	return open, &broker{address: fmt.Sprintf("127.0.0.1:%d", other)}
+	return open, &broker{address: fmt.Sprintf("127.0.0.1:%d", other)}, &broker{address: fmt.Sprintf("127.0.0.1:%d", third)}
 }
 
 // fake makes an in-process Kafka of some brokers.

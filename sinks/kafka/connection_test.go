@@ -214,7 +214,7 @@ func TestRealCredentials(t *testing.T) {
 	if realBroker.real(t) == nil {
 		return
 	}
-	open, closed := secured(t)
+	open, closed, _ := secured(t, newAuthority(t))
 	client := &kafkago.Client{Addr: kafkago.TCP(open.address), Transport: &kafkago.Transport{}}
 	defer client.Transport.(*kafkago.Transport).CloseIdleConnections()
 	for _, m := range []kafkago.ScramMechanism{kafkago.ScramMechanismSha256, kafkago.ScramMechanismSha512} {
