@@ -26,7 +26,8 @@ in it.
 Everything goes on after the newest event: the sequence continues from n to n+1.
 What was written stays where it is and as it is: after rename, the events so far
 keep the former name in source and subject; after move, chats that were hashed
-have other tokens (--rekey accepts that).
+have other tokens (--rekey accepts that, and another privacy mode or key).
+move checks all streams before it changes the first one.
 
 import is refused if the sink's log goes on beyond the file, or has other
 messages at its numbers. Stop ` + "`run`" + ` first. An instance is noticed by its admin

@@ -138,7 +138,7 @@ func TestCheckpoint_RenameSaysWhatLiesUnderTheName(t *testing.T) {
 		{"support", "sales", "the events up to 40 stay under the name support", 2},
 		{"sales", "support", "the events from 41 to 42 stay under the name sales", 0},
 		{"support", "office", "no event was written under the name support since the stream got it", 3},
-		{"office", "shop", "the events from 43 to 45 stay under the name office, and the ones before", 1},
+		{"office", "shop", "the events from 43 to 45 stay under the name office, and earlier ones where they are", 1},
 		{"shop", "office", "the events from 46 to 46 stay under the name shop", 0},
 	} {
 		code, out, errOut := finish(t, "checkpoint", "rename", of.from, of.to, "--config", path)
@@ -151,6 +151,57 @@ func TestCheckpoint_RenameSaysWhatLiesUnderTheName(t *testing.T) {
 			deliver(t, path, len(fake.Truth("")))
 		}
 	}
+}
+
+// An import finds what lies in the sink under former names: it is not said to be missing, and another log is refused.
+func TestCheckpoint_ImportReadsFormerNames(t *testing.T) {
+	noLeaks(t)
+	fake, url := fakeAPI(t, twochattest.Options{Seed: 105, History: 20})
+	here := configure(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
+	there := configure(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
+	file := func(path, stream string) string {
+		t.Helper()
+		name := filepath.Join(t.TempDir(), "exported.json")
+		export := []string{"checkpoint", "export", "--stream", stream, "--take-over", "--out", name}
+		code, _, errOut := finish(t, append(export, "--config", path)...)
+		if code != cli.ExitFine {
+			t.Fatalf("%d: %s", code, errOut)
+		}
+		return name
+	}
+	deliver(t, here, 20)
+	first := file(here, "support")
+	code, _, errOut := finish(t, "checkpoint", "import", first, "--config", there)
+	if code != cli.ExitFine {
+		t.Fatalf("%d: %s", code, errOut)
+	}
+	fake.Insert("", 5)
+	deliver(t, there, 25)
+	renameStream(t, here, "support", "sales")
+	renameStream(t, there, "support", "sales")
+	later := file(there, "sales")
+	code, out, errOut := finish(t, "checkpoint", "import", later, "--config", here)
+	if code != cli.ExitFine || !strings.Contains(unfolded(out), "the newest events up to 25 are not in this sink") {
+		t.Errorf("%d: %s%s", code, out, errOut)
+	}
+	if audited := auditReport(t, cli.ExitFine, "--config", here, "--all").Streams[0]; audited.Events != 20 ||
+		audited.Findings.Noted.Elsewhere != 5 {
+		t.Errorf("%+v", audited)
+	}
+	// A sink whose former name has other messages at the same sequences holds another log.
+	_, other := fakeAPI(t, twochattest.Options{Seed: 106, History: 22})
+	fork := configure(t, other, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
+	deliver(t, fork, 22)
+	renameStream(t, fork, "support", "sales")
+	forked := configure(t, url, sinkOf(t, fork))
+	replace(t, forked, "name: support", "name: sales")
+	code, _, errOut = finish(t, "checkpoint", "move", "--from", other, "--rekey", "--config", forked)
+	if code != cli.ExitFine {
+		t.Fatalf("%d: %s", code, errOut)
+	}
+	code, _, errOut = finish(t, "checkpoint", "import", later, "--config", forked)
+	wantCode(t, code, cli.ExitFailed)
+	clitest.WantText(t, "another log", errOut, "has another message at sequence")
 }
 
 // A fault of the sink as a whole is refused once, however many streams meet it.

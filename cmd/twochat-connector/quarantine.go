@@ -33,7 +33,8 @@ sink's quarantine, and why, and delivers what can become an event now.
                           a newer version of this program
 
 list and show change nothing and take over no stream: the connector may run
-beside them.
+beside them. What a stream quarantined under a former name belongs to it; what
+another sink has, from which the checkpoint was imported, is said and stays there.
 
 replay reads the log first, and delivers nothing that is in it. The events that
 it adds stand at the end of the log, with the next sequences, marked late. To add

@@ -52,19 +52,19 @@ func (e *Engine) Import(ctx context.Context, path string) error {
 	if err := (&guard{e, goesOn}).unowned(ctx, &former, found, c.Stream); err != nil {
 		return err
 	}
-	held, err := e.held(ctx, &c)
-	if err != nil {
-		return err
-	}
-	if err := held.agree(&c); err != nil {
-		return err
-	}
 	named := slices.Concat(c.FormerNames, former.FormerNames)
 	names, last, err := formerNames(ctx, e.sink, claim, named)
 	if err != nil {
 		return err
 	}
 	c.FormerNames = names
+	held, err := e.held(ctx, &c, names...)
+	if err != nil {
+		return err
+	}
+	if err := held.agree(&c); err != nil {
+		return err
+	}
 	if held.known {
 		c.Elsewhere = elsewhere(&c, &former, max(held.highest, former.Sequence, last))
 	}
@@ -87,6 +87,8 @@ func (e *Engine) Import(ctx context.Context, path string) error {
 	case !held.known:
 	case held.events == 0:
 		result.note("this sink holds none of the events up to %d: they stay where they were written", c.Sequence)
+	case c.Elsewhere.Has(c.Sequence):
+		result.note("the newest events up to %d are not in this sink: they stay where they were written", c.Sequence)
 	case held.highest < c.Sequence:
 		result.note("the events from %d to %d are not in this sink: `twochat-connector audit --all --repair` brings back those "+
 			"that 2Chat still lists", held.highest+1, c.Sequence)
@@ -196,14 +198,14 @@ type heldEvents struct {
 	conflict uint64 // a sequence at which the log has another message than the checkpoint; 0 if there is none
 }
 
-// held reads the log of a checkpoint's stream.
-func (e *Engine) held(ctx context.Context, c *connector.Checkpoint) (heldEvents, error) {
+// held reads the log of a checkpoint's stream, and what lies under these former names of it.
+func (e *Engine) held(ctx context.Context, c *connector.Checkpoint, former ...string) (heldEvents, error) {
 	h := heldEvents{known: e.config.Sink.NATS == nil && e.config.Sink.Stdout == nil}
 	if !h.known {
 		return h, nil
 	}
 	first := c.Sequence - uint64(len(c.Tail)) + 1
-	err := e.sink.ReadBack(ctx, c.Stream, func(stored connector.StoredRecord) error {
+	note := func(stored connector.StoredRecord) error {
 		var event struct{ ID, Sequence string }
 		if stored.Fault != nil || json.Unmarshal(stored.Event, &event) != nil {
 			return nil // audit reports it
@@ -218,9 +220,11 @@ func (e *Engine) held(ctx context.Context, c *connector.Checkpoint) (heldEvents,
 			h.conflict = sequence
 		}
 		return nil
-	}, func([]byte) error { return nil })
-	if err != nil {
-		return h, fmt.Errorf("read the log of stream %s: %w", c.Stream, err)
+	}
+	for _, name := range append(slices.Clone(former), c.Stream) {
+		if err := e.sink.ReadBack(ctx, name, note, func([]byte) error { return nil }); err != nil {
+			return h, fmt.Errorf("read the log of stream %s: %w", name, err)
+		}
 	}
 	return h, nil
 }

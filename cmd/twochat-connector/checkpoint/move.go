@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -99,17 +100,24 @@ func halfMoved(plan []planned, failed int, err error) error {
 	if len(moved) > 0 {
 		said = "moved so far: " + strings.Join(moved, ", ")
 	}
-	return cli.Hinted(fmt.Errorf("%s; not moved: %s, as of stream %s: %w", said, strings.Join(left, ", "),
-		plan[failed].claim.Stream.Name, err), first(err)+
+	cause, hint := again(err,
 		"run the same command again: it goes on with those that are not moved, and changes nothing of the others")
+	return cli.Hinted(fmt.Errorf("%s; not moved: %s, because of stream %s: %w", said, strings.Join(left, ", "),
+		plan[failed].claim.Stream.Name, cause), hint)
 }
 
-// first is what an error's own hint says, before what else is to be done.
-func first(err error) string {
-	if told, _ := connector.DiagnosticOf(err); told.Hint != "" {
-		return told.Hint + "; then "
+// again returns an error that ends a command half-way, without its hint, and the hint with what comes after it.
+func again(err error, then string) (cause error, hint string) {
+	told, found := connector.DiagnosticOf(err)
+	switch {
+	case errors.Is(err, context.Canceled):
+		return errors.New("it was interrupted"), then
+	case !found:
+		return err, then
+	case told.Hint == "":
+		return errors.New(told.Text()), then
 	}
-	return ""
+	return errors.New(told.Text()), told.Hint + "; then " + then
 }
 
 // movable is a list that may be moved.

@@ -90,6 +90,9 @@ func (e *Engine) Rename(ctx context.Context, from, to string) error {
 	return e.print(result)
 }
 
+// finishes is what to do about a rename that ended half-way.
+const finishes = "run the same command again: it finishes what is left"
+
 // renamer is an Engine that renames.
 type renamer struct{ *Engine }
 
@@ -117,6 +120,11 @@ func (e *renamer) noteEvents(
 			begun = max(begun, c.Sequence)
 		}
 	}
+	for _, away := range old.Elsewhere { // the name may have begun in another sink
+		if away.From <= begun+1 {
+			begun = max(begun, away.To)
+		}
+	}
 	const what = "their source, their subjects and their quarantine do not change"
 	held := last - begun - old.Elsewhere.Count(begun+1, last)
 	switch {
@@ -125,7 +133,7 @@ func (e *renamer) noteEvents(
 	case begun == old.Base && held == last-begun:
 		r.note("the events up to %d stay under the name %s: %s", last, from, what)
 	case held == last-begun:
-		r.note("the events from %d to %d stay under the name %s, and the ones before under the names that they have: %s",
+		r.note("the events from %d to %d stay under the name %s, and earlier ones where they are: %s",
 			begun+1, last, from, what)
 	default:
 		r.note("the events of this sink from %d to %d stay under the name %s: %s", begun+1, last, from, what)
@@ -152,15 +160,17 @@ func (e *renamer) rename(
 		next := e.sink.Log(current)
 		defer e.release(next)
 		if _, err := e.acquire(ctx, next); err != nil {
+			cause, hint := again(err, finishes)
 			return state, cli.Hinted(fmt.Errorf("stream %s is recorded as renamed, and %s has no checkpoint of it yet: %w",
-				from, to, err), first(err)+"run the same command again: it finishes what is left")
+				from, to, cause), hint)
 		}
 	}
 	retired := state.Checkpoint
 	retired.SourceKey = connector.RetiredKey(former.Stream.SourceKey)
 	if err := log.Commit(ctx, nil, nil, retired); err != nil {
+		cause, hint := again(err, finishes)
 		return state, cli.Hinted(fmt.Errorf("stream %s has its checkpoint, and that of %s is not retired yet: %w", to, from,
-			err), first(err)+"run the same command again: it finishes what is left")
+			cause), hint)
 	}
 	return state, nil
 }
