@@ -24,7 +24,9 @@ them apart as erased. What comes into the chat later is new, and is delivered.
     twochat-connector erase --chat - < number.txt --yes
 
 --chat takes the remote number in any spelling that has the country code; or a
-chat's session key or WhatsApp id; or its token, as events have it in subject.
+chat's session key or WhatsApp id; or its token, as events have it in subject, or
+the beginning of it that tail shows. A token finds what was written under other
+keys only where an event shows the chat in clear; else the exit code is 3.
 A group is a chat of its own: what somebody wrote in it goes with the group
 alone. What stands on a command line can be seen by other users of the machine:
 --chat - reads it from the standard input.

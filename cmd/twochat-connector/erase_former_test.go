@@ -216,10 +216,91 @@ func TestErase_FormerKeys(t *testing.T) {
 	if err := json.Unmarshal(bytes.Split(content, []byte("\n"))[121], &e); err != nil {
 		t.Fatal(err)
 	}
-	r = erased(t, cli.ExitFine, "--config", clear, "--chat", e.Subject, "--yes")
-	if r.Streams[0].Erased.Events != 1 {
-		t.Errorf("by the token of the time: %+v", r.Streams[0])
+	r = erased(t, cli.ExitWrong, "--config", clear, "--chat", e.Subject, "--yes")
+	if s := r.Streams[0]; s.Erased.Events != 1 || !s.ByToken || s.Unreachable != 2 {
+		t.Errorf("by the token of the time: %+v", s)
 	}
+	wantByToken(t, clear, bytes.Split(content, []byte("\n")), c)
+}
+
+// wantByToken names a chat by its tokens of different times, and by the beginnings of them: where an event shows the
+// chat in clear, all of it is found.
+func wantByToken(t *testing.T, path string, lines [][]byte, c canaryChat) {
+	t.Helper()
+	tokens := map[string]bool{}
+	for _, line := range lines {
+		if bytes.Contains(line, []byte(`"session_key":"`+c.session+`"`)) {
+			var e struct{ Subject string }
+			if err := json.Unmarshal(line, &e); err != nil {
+				t.Fatal(err)
+			}
+			tokens[e.Subject] = true
+		}
+	}
+	want, whole := -1, 0
+	for token := range tokens {
+		for _, said := range []string{token, token[:8]} {
+			if said != token && strings.Contains(token, "=") {
+				continue // the beginning of a token in clear is that of many
+			}
+			whole++
+			found := 0
+			for _, s := range erased(t, cli.ExitFine, "--config", path, "--chat", said, "--dry-run").Streams {
+				if found += s.Events.Found; s.ByToken {
+					t.Errorf("by %s: it is not found out whose token it is", said)
+				}
+			}
+			if want < 0 {
+				want = found
+			}
+			if found != want || found == 0 {
+				t.Errorf("by %s: %d events, %d by another token", said, found, want)
+			}
+		}
+	}
+	if whole < 2 {
+		t.Errorf("%d ways to name the chat by a token", whole)
+	}
+}
+
+// The beginning of the tokens of two chats names neither.
+func TestErase_BeginningOfTwoTokens(t *testing.T) {
+	noLeaks(t)
+	fake, api := fakeAPI(t, twochattest.Options{Seed: 97, History: 60})
+	events := filepath.Join(t.TempDir(), "events.jsonl")
+	path := configure(t, api, "file: { path: "+events+" }")
+	deliver(t, path, 60)
+	c := canaryOf(t, fake)
+	content, err := os.ReadFile(events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(content), "\n")
+	for i, token := range []string{"abcdefgh2222222222222222aa", "abcdefgh3333333333333333aa"} {
+		var e struct{ Subject string }
+		if err := json.Unmarshal([]byte(lines[i]), &e); err != nil {
+			t.Fatal(err)
+		}
+		lines[i] = strings.ReplaceAll(lines[i], e.Subject, token)
+	}
+	if err := os.WriteFile(events, []byte(strings.Join(lines, "")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, _, errOut := finish(t, "erase", "--config", path, "--chat", "abcdefgh", "--dry-run")
+	wantCode(t, code, cli.ExitFailed)
+	clitest.WantText(t, "erase", errOut, "the beginning of the tokens of 2 chats", "give the whole token")
+	r := erased(t, cli.ExitFine, "--config", path, "--chat", "abcdefgh3", "--dry-run")
+	if got := r.Streams[0].Events.Found; got < 1 {
+		t.Error("nothing is found by the beginning of one")
+	}
+	// What cannot be read may be of the chat.
+	lines[5] = "garbage\n"
+	if err := os.WriteFile(events, []byte(strings.Join(lines, "")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, _ := finish(t, "erase", "--config", path, "--chat", c.digits, "--dry-run")
+	wantCode(t, code, cli.ExitWrong)
+	clitest.WantText(t, "erase", out, "1 record among the events cannot be read")
 }
 
 // A former name whose checkpoint is gone cannot be taken over, so what is there of the chat stays, and that is said.

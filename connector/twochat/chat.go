@@ -20,8 +20,43 @@ type Chat struct {
 	digits   string
 	id       string
 	contents string
+	also     string              // what the token that was said is made of, if an event tells; else ""
 	tokens   map[string]struct{} // of the chat in `subject`, as far as they are known
 }
+
+// tokenForm is the form of the whole or of the beginning of a token that is a hash, of which outputs show eight
+// characters, or of one in clear, which has at least one encoded character.
+var tokenForm = regexp.MustCompile(`^([a-z2-7]{8,26}|[A-Za-z0-9_-]*(=[0-9A-F]{2}[A-Za-z0-9_-]*)+)$`)
+
+// IsToken reports whether a text names a chat by its token or by the beginning of one.
+func IsToken(said string) bool { return tokenForm.MatchString(said) && numberIn([]byte(said)) == "" }
+
+// ChatToken returns the token of an event's chat, and what it is made of, as far as the event's data shows that: under a
+// pseudonym key it does not, and madeOf is "".
+func ChatToken(event []byte) (token, madeOf string) {
+	var e chatEvent
+	if json.Unmarshal(event, &e) != nil {
+		return "", ""
+	}
+	of, ok := membersOf(e.Data)
+	if madeOf = of.Session; madeOf == "" {
+		madeOf = of.Remote
+	}
+	if !ok || !strings.ContainsAny(madeOf, "@+") && numberIn([]byte(madeOf)) == "" {
+		return e.Subject, ""
+	}
+	return e.Subject, madeOf
+}
+
+// Also adds what the chat's token is made of, with which it has its tokens under other keys.
+func (c *Chat) Also(madeOf string) {
+	c.also = madeOf
+	c.tokens[c.rules.chat(c.sourceKey, []byte(madeOf))] = struct{}{}
+}
+
+// ByTokenAlone reports whether the chat was named by its token, and nothing tells what that is made of: then it has no
+// known token under other keys.
+func (c *Chat) ByTokenAlone() bool { return c.also == "" && IsToken(c.said) }
 
 // NewChat returns the chat of a stream that somebody named.
 func NewChat(privacy Privacy, stream connector.Stream, said string) (*Chat, error) {
@@ -64,7 +99,11 @@ func (c *Chat) AddFormerKey(key connector.FormerKey) bool {
 	case key.Privacy != (Privacy{Identifiers: c.rules.mode, Secret: c.rules.secret}).Name():
 		return false
 	}
-	c.tokens[former.chat(key.SourceKey, []byte(c.said))] = struct{}{}
+	for _, madeOf := range []string{c.said, c.also} {
+		if madeOf != "" {
+			c.tokens[former.chat(key.SourceKey, []byte(madeOf))] = struct{}{}
+		}
+	}
 	return true
 }
 
@@ -116,18 +155,20 @@ func (c *Chat) Learn(event []byte) {
 	if _, known := c.tokens[e.Subject]; known {
 		return
 	}
-	var of chatMembers
-	if json.Unmarshal(e.Data, &of) != nil {
-		return
-	}
-	if of.Item != "" && of.Session == "" {
-		if json.Unmarshal([]byte(of.Item), &of) != nil {
-			return
-		}
-	}
-	if c.names(of) {
+	if of, ok := membersOf(e.Data); ok && c.names(of) {
 		c.tokens[e.Subject] = struct{}{}
 	}
+}
+
+// membersOf are those of an event's data, which is an item or a row.
+func membersOf(data []byte) (of chatMembers, ok bool) {
+	if json.Unmarshal(data, &of) != nil {
+		return of, false
+	}
+	if of.Item != "" && of.Session == "" {
+		return of, json.Unmarshal([]byte(of.Item), &of) == nil
+	}
+	return of, true
 }
 
 // names reports whether members name the chat of the number or of the id. The chat of a group belongs to no number,

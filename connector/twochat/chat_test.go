@@ -128,3 +128,47 @@ func TestChat_Reject(t *testing.T) {
 		}
 	}
 }
+
+// An event tells what its chat's token is made of, unless a pseudonym key hides that; and what it is made of leads to the
+// tokens under other keys.
+func TestChat_MadeOf(t *testing.T) {
+	item := `{"uuid":"m0","session_key":"` + ana + `","remote_phone_number":"+5215512345432"}`
+	former := Privacy{Identifiers: IdentifiersClear}
+	for name, c := range map[string]struct {
+		privacy Privacy
+		madeOf  string
+	}{
+		"hashed": {Privacy{}, ana}, "clear": {former, ana},
+		"pseudonymous": {Privacy{Identifiers: IdentifiersPseudonymous, Secret: secret}, ""},
+	} {
+		for _, row := range []bool{false, true} {
+			event := eventsOfItems(t, c.privacy, row, item)[0]
+			token, madeOf := ChatToken(event)
+			if token == "" || madeOf != c.madeOf || !IsToken(token) {
+				t.Errorf("%s: the token %q is made of %q, want %q", name, token, madeOf, c.madeOf)
+			}
+			chat, err := NewChat(c.privacy, stream, token)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !chat.ByTokenAlone() {
+				t.Errorf("%s: a token is taken for something else", name)
+			}
+			if chat.Also(ana); chat.ByTokenAlone() {
+				t.Errorf("%s: it is not known what the token is made of", name)
+			}
+			if !chat.AddFormerKey(connector.FormerKey{Privacy: former.Name(), SourceKey: stream.SourceKey}) ||
+				!chat.Event(event) || !chat.Event(eventsOfItems(t, former, row, item)[0]) {
+				t.Errorf("%s: the chat is not found under its former key", name)
+			}
+		}
+	}
+	for said, want := range map[string]bool{
+		"zcphjmn4": true, "zcphjmn": false, "+595981048477": false, "5959810484": false, ana: false, "Zcphjmn4": false,
+		"595981048477=40c=2Eus": true,
+	} {
+		if IsToken(said) != want {
+			t.Errorf("%s is a token: %v, want %v", said, !want, want)
+		}
+	}
+}

@@ -43,6 +43,7 @@ type Engine struct {
 
 	opened []sinks.Sink
 	report Report
+	madeOf string // what the token is made of by which the chat was named, if an event tells
 }
 
 // New makes a run.
@@ -114,6 +115,9 @@ func (e *Engine) find(ctx context.Context) ([]*target, error) {
 		return nil, err
 	}
 	e.opened = append(e.opened, sink)
+	if err := e.identify(ctx, sink); err != nil {
+		return nil, err
+	}
 	var found []*target
 	for _, account := range e.config.ByAccount() {
 		if !slices.ContainsFunc(account.Streams(), e.wants) {
@@ -163,6 +167,9 @@ func (e *Engine) findIn(ctx context.Context, account *config.Config, sink sinks.
 			// A history was read for the live stream, so its chats have the same tokens.
 			if one.chat, err = twochat.NewChat(privacy, claim.Stream, e.options.Chat); err != nil {
 				return nil, cli.UsageOf(err)
+			}
+			if e.madeOf != "" {
+				one.chat.Also(e.madeOf)
 			}
 			there, err := e.count(ctx, one)
 			if err != nil {
@@ -239,8 +246,12 @@ func (e *Engine) count(ctx context.Context, one *target) (there bool, err error)
 	}
 	chats := make(map[string]struct{})
 	err = read(func(stored connector.StoredRecord) error {
+		if stored.Fault != nil {
+			e.report.unreadable(stored.Position)
+			return nil
+		}
 		r.Events.Looked++
-		ours := stored.Fault == nil && one.chat.Event(stored.Event)
+		ours := one.chat.Event(stored.Event)
 		one.keys.see(stored, ours)
 		if ours {
 			r.Events.Found++
@@ -255,7 +266,7 @@ func (e *Engine) count(ctx context.Context, one *target) (there bool, err error)
 		}
 		return nil
 	})
-	r.Chats, r.Unreachable = len(chats), one.keys.unreachable()
+	r.Chats, r.Unreachable, r.ByToken = len(chats), one.keys.unreachable(), one.keys.blind
 	return true, err
 }
 

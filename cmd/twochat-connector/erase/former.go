@@ -61,7 +61,11 @@ func (e *Engine) countLost(ctx context.Context, former *target) error {
 		return fmt.Errorf("read what stream %s wrote as %s: %w", r.FormerNameOf, r.Stream, err)
 	}
 	err := former.sink.ReadBack(ctx, r.Stream, func(stored connector.StoredRecord) error {
-		if r.Events.Looked++; stored.Fault == nil && former.chat.Event(stored.Event) {
+		if stored.Fault != nil {
+			e.report.unreadable(stored.Position)
+			return nil
+		}
+		if r.Events.Looked++; former.chat.Event(stored.Event) {
 			r.Events.Found++
 		}
 		return nil

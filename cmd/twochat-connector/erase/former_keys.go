@@ -2,6 +2,7 @@ package erase
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 
 	"github.com/twochat-connector/twochat-connector/connector"
@@ -13,6 +14,7 @@ type formerKeys struct {
 	all    connector.FormerKeys // of the stream; for a former name, those of the present one
 	others connector.FormerKeys // of another stream, whose chats have the same tokens
 	lost   connector.FormerKeys
+	blind  bool                        // the chat was named by its token alone, which leads to nothing under any other key
 	looked map[connector.FormerKey]int // events
 	found  map[connector.FormerKey]bool
 }
@@ -35,11 +37,12 @@ func (k *formerKeys) learn(one *target, checkpoint connector.Checkpoint) {
 			k.lost = append(k.lost, key)
 		}
 	}
+	k.blind = len(k.all) > 0 && one.chat.ByTokenAlone()
 }
 
-// see counts an event that was written with a lost key.
+// see counts an event that was written with a lost key or, if the chat is known by a token alone, with any.
 func (k *formerKeys) see(stored connector.StoredRecord, ours bool) {
-	if len(k.lost) == 0 || stored.Fault != nil {
+	if len(k.lost) == 0 && !k.blind {
 		return
 	}
 	var e struct{ Sequence string }
@@ -47,15 +50,10 @@ func (k *formerKeys) see(stored connector.StoredRecord, ours bool) {
 		return
 	}
 	sequence, err := strconv.ParseUint(e.Sequence, 10, 64)
-	key, ok := k.all.At(sequence)
-	if err != nil || !ok {
-		return
-	}
-	for _, lost := range k.lost {
-		if lost == key {
-			k.looked[key]++
-			k.found[key] = k.found[key] || ours
-		}
+	key, former := k.all.At(sequence) // else the key in force, which has no name here
+	if err == nil && (k.blind || former && slices.Contains(k.lost, key)) {
+		k.looked[key]++
+		k.found[key] = k.found[key] || ours
 	}
 }
 

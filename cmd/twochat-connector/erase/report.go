@@ -18,6 +18,20 @@ type Report struct {
 	Streams []*StreamReport `json:"streams"`
 	// Kept lists what stays in the sink, and what to do about it.
 	Kept []connector.Finding `json:"kept,omitempty"`
+	// Unreadable counts the records among the events that are not events, so that it is not known whether they hold
+	// anything of the chat.
+	Unreadable int `json:"unreadable,omitempty"`
+
+	places map[connector.RecordPosition]struct{} // of these
+}
+
+// unreadable records one. Several streams may be shown the same.
+func (r *Report) unreadable(at connector.RecordPosition) {
+	if r.places == nil {
+		r.places = make(map[connector.RecordPosition]struct{})
+	}
+	r.places[at] = struct{}{}
+	r.Unreadable = len(r.places)
 }
 
 // StreamReport is what was found of the chat in one stream, and what was erased.
@@ -33,6 +47,8 @@ type StreamReport struct {
 	// Unreachable counts the events that were written with a pseudonym key which is not configured any more, so that the
 	// chat was not found among them.
 	Unreachable int `json:"unreachable,omitempty"`
+	// ByToken means that the chat was named by its token, so that it was not found among events of another key.
+	ByToken bool `json:"by_token,omitempty"`
 	// NoCheckpoint means that the checkpoint of the former name is gone, so that nothing can be erased under it.
 	NoCheckpoint bool `json:"no_checkpoint,omitempty"`
 	// Places are the parts of the sink that hold the events, if it is Kafka.
@@ -84,7 +100,7 @@ func (r *Report) counts() (all connector.ErasedCounts) {
 
 // incomplete reports whether something of the chat stays, or may stay.
 func (r *Report) incomplete() bool {
-	return slices.ContainsFunc(r.Streams, func(s *StreamReport) bool {
+	return r.Unreadable > 0 || slices.ContainsFunc(r.Streams, func(s *StreamReport) bool {
 		return s.Unreachable > 0 || s.NoCheckpoint && s.Events.Found+s.Rejects.Found > 0
 	})
 }
@@ -139,7 +155,12 @@ chat in 2Chat itself.
 `)
 	}
 	for _, s := range r.Streams {
-		if s.Unreachable > 0 {
+		switch {
+		case s.Unreachable > 0 && s.ByToken:
+			fmt.Fprintf(&out, "\nStream %s: %s of it were written with another key than the one that made this token, and the "+
+				"chat was not found among them.\n  → name the chat by its number, its session key or its WhatsApp id, or by "+
+				"the token that it has there\n", s.name(), text.Counted(s.Unreachable, "event"))
+		case s.Unreachable > 0:
 			fmt.Fprintf(&out, "\nStream %s: %s of it were written with a pseudonym key that is not configured any more, and "+
 				"the chat was not found among them.\n    give the token that it has there, as its events have it as their "+
 				"subject: `twochat-connector erase --chat TOKEN --yes`\n", s.name(), text.Thousands(s.Unreachable))
@@ -151,6 +172,10 @@ chat in 2Chat itself.
 				out.WriteString("    restore it from a backup of the sink, or remove them with the sink's own tools\n")
 			}
 		}
+	}
+	if r.Unreadable > 0 {
+		fmt.Fprintf(&out, "\n%s among the events cannot be read, so it is not known whether anything of this chat is there.\n"+
+			"  → `twochat-connector audit --all` says where\n", text.Counted(r.Unreadable, "record"))
 	}
 	for _, kept := range r.Kept {
 		fmt.Fprintf(&out, "\n%s: %s\n", kept.Thing, kept.Text)
