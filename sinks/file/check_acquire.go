@@ -34,6 +34,22 @@ func (l *StateStore) CheckAcquire(ctx context.Context, claim connector.Claim) er
 	return errors.Join(err, log.Close(), l.Close())
 }
 
+// InUse returns a *connector.Refusal if another process writes to the file now. It changes nothing.
+func (s *Sink) InUse() error { return s.store.InUse() }
+
+// InUse returns a *connector.Refusal if another process writes with the same state now. It changes nothing.
+func (s *Stdout) InUse() error { return s.store.InUse() }
+
+// InUse returns a *connector.Refusal if another process has the store open. It changes nothing.
+func (l *StateStore) InUse() error {
+	if l.folder == nil {
+		return nil
+	}
+	look := *l.folder
+	look.disk, look.held = &disk{readOnly: true}, nil
+	return look.openReadOnly()
+}
+
 // openReadOnly opens the store without creating anything. It holds the lock only long enough to see that no other
 // process does.
 func (f *folder) openReadOnly() error {

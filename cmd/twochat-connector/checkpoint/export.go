@@ -71,7 +71,7 @@ func (e *Engine) Export(ctx context.Context, stream, path string) error {
 	if err := (&guard{e, isLeftOut}).unanswered(ctx, stream); err != nil {
 		return err
 	}
-	if err := (&guard{e, isLeftOut}).quiet(&c, found); err != nil { // nothing is taken over, so a lock is not noticed
+	if err := (&guard{e, isLeftOut}).inUse(ctx, &c); err != nil {
 		return err
 	}
 	held, err := e.held(ctx, &c)

@@ -12,6 +12,7 @@ import (
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
 	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/fleet"
 )
 
 // ownerPrefix begins the owner's name that this command uses while it writes. No running instance has such a name.
@@ -71,6 +72,31 @@ func (e *guard) quiet(c *connector.Checkpoint, found bool) error {
 			fmt.Sprintf("if it was stopped, use --take-over, or wait until that was %s ago", text.Span(recent)))
 	}
 	return nil
+}
+
+// inUse refuses a stream that an instance reads now, although nothing is taken over, so that the sink itself refuses
+// nothing. The lock of a sink that only one process can have open, and what replicas announce, tell that for certain:
+// who was stopped has given up either. Elsewhere the last commit has to tell.
+func (e *guard) inUse(ctx context.Context, c *connector.Checkpoint) error {
+	if e.options.TakeOver {
+		return nil
+	}
+	if lockable, ok := e.sink.(interface{ InUse() error }); ok {
+		return lockable.InUse()
+	}
+	if e.locked() {
+		return nil // this process has it
+	}
+	if board, ok := e.sink.(fleet.Board); ok {
+		if present, err := board.ListMembers(ctx); err == nil {
+			if len(present) == 0 {
+				return nil
+			}
+			return cli.Hinted(fmt.Errorf("an instance is running on this sink: %s", fleet.Name(present[0])),
+				"stop it first; or use --take-over: "+e.aftermath)
+		}
+	}
+	return e.quiet(c, true)
 }
 
 // What becomes of an instance that runs while its streams are taken over.
