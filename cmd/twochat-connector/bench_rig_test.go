@@ -52,9 +52,10 @@ func benchConfig(baseURL string, streams int, interval time.Duration) *config.Co
 // atWork is a running pipeline, with everything that `run` gives it except the admin server.
 type atWork struct {
 	*pipeline.Pipeline
-	log   clitest.Output // warnings
-	stop  context.CancelFunc
-	ended chan error
+	streams int            // that are configured; the pipeline lists fewer until it knows which it reads
+	log     clitest.Output // warnings
+	stop    context.CancelFunc
+	ended   chan error
 }
 
 func begin(b testing.TB, c *config.Config) *atWork {
@@ -67,7 +68,7 @@ func begin(b testing.TB, c *config.Config) *atWork {
 		b.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(b.Context())
-	w := &atWork{stop: stop, ended: make(chan error, 1)}
+	w := &atWork{streams: len(c.Streams()), stop: stop, ended: make(chan error, 1)}
 	logger := slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	sink, err := sinks.Open(c.Sink, c.Encoding(), logger)
 	if err != nil {
@@ -109,7 +110,7 @@ func (w *atWork) rest(b testing.TB, events uint64, every time.Duration) {
 				break
 			}
 		}
-		if i == len(w.Statuses()) {
+		if i == w.streams {
 			return
 		}
 		select {
@@ -117,7 +118,7 @@ func (w *atWork) rest(b testing.TB, events uint64, every time.Duration) {
 		case err := <-w.ended:
 			b.Fatalf("the pipeline ended: %v\n%s", err, w.log.String())
 		case <-deadline.C:
-			b.Fatalf("stream %d does not come to rest: %+v\n%s", i, w.Statuses()[i], w.log.String())
+			b.Fatalf("stream %d of %d does not come to rest: %+v\n%s", i, w.streams, w.Statuses(), w.log.String())
 		}
 	}
 }
