@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/segmentio/kafka-go/protocol"
+
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
@@ -66,4 +68,13 @@ func wrap(operation string, err error) error {
 		return nil
 	}
 	return fmt.Errorf("%s: %w", operation, err)
+}
+
+// answerAs returns the answer to a request as what it should be. An answer of another kind is errNoAnswer.
+func answerAs[T protocol.Message](answer protocol.Message, err error) (T, error) {
+	typed, ok := answer.(T)
+	if err == nil && !ok {
+		err = errNoAnswer
+	}
+	return typed, err
 }

@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	errNoAnswer = errors.New("the broker's answer does not contain the partition")
+	errNoAnswer = errors.New("the broker's answer does not contain what was asked for")
 	// errBehind means that an open transaction holds back what was committed above it.
 	errBehind = errors.New("an open transaction hides the end of the partition for longer than a transaction may take")
 )
@@ -75,12 +75,11 @@ func (c *client) offsets(ctx context.Context, topic string, partitions int, isol
 			listoffsets.RequestPartition{Partition: p, CurrentLeaderEpoch: lead.epoch, Timestamp: which})
 	}
 	for leader, request := range requests {
-		response, err := c.cluster.to(ctx, leader, tryTime, request)
+		answer, err := answerAs[*listoffsets.Response](c.cluster.to(ctx, leader, tryTime, request))
 		if err != nil {
 			return err
 		}
-		answer, ok := response.(*listoffsets.Response)
-		if !ok || len(answer.Topics) != 1 || len(answer.Topics[0].Partitions) != len(request.Topics[0].Partitions) {
+		if len(answer.Topics) != 1 || len(answer.Topics[0].Partitions) != len(request.Topics[0].Partitions) {
 			return errNoAnswer
 		}
 		for _, p := range answer.Topics[0].Partitions {
@@ -117,21 +116,17 @@ func (c *client) fetch(
 		}
 		// The limit for the partition has to be the one that cuts off an answer. If the other limit does, kfake omits the
 		// list of aborted transactions, and aborted records pass for committed ones.
-		response, err := c.cluster.to(ctx, lead.leader, wait+tryTime, &fetch.Request{
+		answer, err := answerAs[*fetch.Response](c.cluster.to(ctx, lead.leader, wait+tryTime, &fetch.Request{
 			ReplicaID: -1, MaxWaitTime: int32(wait.Milliseconds()), MinBytes: 1, MaxBytes: 2 * fetchBytes,
 			IsolationLevel: int8(kafkago.ReadCommitted), SessionID: 0, SessionEpoch: -1,
 			Topics: []fetch.RequestTopic{{Topic: at.topic, Partitions: []fetch.RequestPartition{{
 				Partition: at.partition, CurrentLeaderEpoch: lead.epoch, FetchOffset: offset, LogStartOffset: -1,
 				PartitionMaxBytes: fetchBytes,
 			}}}},
-		})
-		if err != nil {
-			return err
-		}
-		answer, ok := response.(*fetch.Response)
+		}))
 		switch {
-		case !ok:
-			return errNoAnswer
+		case err != nil:
+			return err
 		case answer.ErrorCode != 0:
 			return kafkago.Error(answer.ErrorCode)
 		case len(answer.Topics) != 1 || len(answer.Topics[0].Partitions) != 1:

@@ -7,7 +7,6 @@ import (
 	"strconv"
 
 	kafkago "github.com/segmentio/kafka-go"
-	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/protocol/createtopics"
 	"github.com/segmentio/kafka-go/protocol/deletetopics"
 	"github.com/segmentio/kafka-go/protocol/describeconfigs"
@@ -20,33 +19,26 @@ const transactionsTopic = "__transaction_state"
 
 // describe asks for a topic that is not in the cluster's view; a topic that does not exist has no partitions.
 func (c *client) describe(ctx context.Context, topic string) (metadata.ResponseTopic, error) {
-	response, err := c.cluster.any(ctx, &metadata.Request{TopicNames: []string{topic}})
+	answer, err := answerAs[*metadata.Response](c.cluster.any(ctx, &metadata.Request{TopicNames: []string{topic}}))
+	if err == nil && len(answer.Topics) != 1 {
+		err = errNoAnswer
+	}
 	if err != nil {
 		return metadata.ResponseTopic{}, fmt.Errorf("describe topic %s: %w", topic, err)
-	}
-	answer, ok := response.(*metadata.Response)
-	if !ok || len(answer.Topics) != 1 {
-		return metadata.ResponseTopic{}, fmt.Errorf("describe topic %s: %w", topic, errNoAnswer)
 	}
 	return answer.Topics[0], nil
 }
 
 // topicSettings reads a topic's settings.
 func (c *client) topicSettings(ctx context.Context, topic string) (map[string]string, error) {
-	response, err := c.cluster.any(ctx, settingsOf(kafkago.ResourceTypeTopic, topic))
-	if err != nil {
-		return nil, fmt.Errorf("describe settings: %w", err)
-	}
-	return readSettings(response)
+	return readSettings(answerAs[*describeconfigs.Response](
+		c.cluster.any(ctx, settingsOf(kafkago.ResourceTypeTopic, topic))))
 }
 
 // brokerSettings reads a broker's settings.
 func (c *client) brokerSettings(ctx context.Context, id int32) (map[string]string, error) {
-	response, err := c.cluster.to(ctx, id, tryTime, settingsOf(kafkago.ResourceTypeBroker, strconv.Itoa(int(id))))
-	if err != nil {
-		return nil, fmt.Errorf("describe settings: %w", err)
-	}
-	return readSettings(response)
+	return readSettings(answerAs[*describeconfigs.Response](
+		c.cluster.to(ctx, id, tryTime, settingsOf(kafkago.ResourceTypeBroker, strconv.Itoa(int(id))))))
 }
 
 func settingsOf(kind kafkago.ResourceType, name string) *describeconfigs.Request {
@@ -56,10 +48,9 @@ func settingsOf(kind kafkago.ResourceType, name string) *describeconfigs.Request
 	}}}
 }
 
-func readSettings(response protocol.Message) (map[string]string, error) {
-	answer, ok := response.(*describeconfigs.Response)
-	if !ok {
-		return nil, fmt.Errorf("describe settings: %w", errNoAnswer)
+func readSettings(answer *describeconfigs.Response, err error) (map[string]string, error) {
+	if err != nil {
+		return nil, fmt.Errorf("describe settings: %w", err)
 	}
 	settings := make(map[string]string)
 	for _, resource := range answer.Resources {
@@ -102,13 +93,9 @@ func (c *client) createTopics(
 	ctx context.Context, request *createtopics.Request,
 ) ([]createtopics.ResponseTopic, error) {
 	request.TimeoutMs = int32(callTimeout.Milliseconds())
-	response, err := c.cluster.controlled(ctx, request)
+	answer, err := answerAs[*createtopics.Response](c.cluster.controlled(ctx, request))
 	if err != nil {
 		return nil, err
-	}
-	answer, ok := response.(*createtopics.Response)
-	if !ok {
-		return nil, errNoAnswer
 	}
 	return answer.Topics, nil
 }
@@ -116,13 +103,9 @@ func (c *client) createTopics(
 // deleteTopic asks for a topic to be deleted.
 func (c *client) deleteTopic(ctx context.Context, name string) error {
 	request := &deletetopics.Request{TopicNames: []string{name}, TimeoutMs: int32(callTimeout.Milliseconds())}
-	response, err := c.cluster.controlled(ctx, request)
+	answer, err := answerAs[*deletetopics.Response](c.cluster.controlled(ctx, request))
 	if err != nil {
 		return err
-	}
-	answer, ok := response.(*deletetopics.Response)
-	if !ok {
-		return errNoAnswer
 	}
 	for _, t := range answer.Responses {
 		err = codeError(t.ErrorCode)

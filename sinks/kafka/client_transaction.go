@@ -7,7 +7,6 @@ import (
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
-	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/protocol/addpartitionstotxn"
 	"github.com/segmentio/kafka-go/protocol/endtxn"
 	"github.com/segmentio/kafka-go/protocol/initproducerid"
@@ -27,14 +26,13 @@ func (c *client) initProducerID(ctx context.Context, id string, current producer
 	}
 	broken := 0
 	for wait := 2 * time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
-		made := noProducer
-		response, err := c.cluster.transact(ctx, id, tryTime, request)
+		answer, err := answerAs[*initproducerid.Response](c.cluster.transact(ctx, id, tryTime, request))
 		if err == nil {
-			made, err = madeProducer(response)
+			err = codeError(answer.ErrorCode)
 		}
 		switch {
 		case err == nil:
-			return made, nil
+			return producer{answer.ProducerID, answer.ProducerEpoch}, nil
 		case isRetriable(err):
 			c.cluster.moved(id, err)
 		case isBrokenConn(err) && broken < 3 && ctx.Err() == nil:
@@ -46,14 +44,6 @@ func (c *client) initProducerID(ctx context.Context, id string, current producer
 			return noProducer, fmt.Errorf("init producer: %w", err)
 		}
 	}
-}
-
-func madeProducer(response protocol.Message) (producer, error) {
-	answer, ok := response.(*initproducerid.Response)
-	if !ok {
-		return noProducer, errNoAnswer
-	}
-	return producer{answer.ProducerID, answer.ProducerEpoch}, codeError(answer.ErrorCode)
 }
 
 // addPartitions announces the partitions of the transaction to the coordinator.
@@ -72,9 +62,9 @@ func (c *client) addPartitions(ctx context.Context, id string, who producer, par
 		request.Topics[i].Partitions = append(request.Topics[i].Partitions, at.partition)
 	}
 	for wait := 2 * time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
-		response, err := c.cluster.transact(ctx, id, callTimeout, request)
+		answer, err := answerAs[*addpartitionstotxn.Response](c.cluster.transact(ctx, id, callTimeout, request))
 		if err == nil {
-			err = addPartitionsError(response)
+			err = addPartitionsError(answer)
 		}
 		if err == nil || !isRetriable(err) || connector.Sleep(ctx, wait) != nil {
 			return wrap("add partitions", err)
@@ -88,11 +78,7 @@ const notTried = kafkago.Error(55)
 
 // addPartitionsError returns the most specific error of an answer: if one partition is refused, all others are answered
 // with "not attempted".
-func addPartitionsError(response protocol.Message) (found error) {
-	answer, ok := response.(*addpartitionstotxn.Response)
-	if !ok {
-		return errNoAnswer
-	}
+func addPartitionsError(answer *addpartitionstotxn.Response) (found error) {
 	for _, topic := range answer.Results {
 		for _, p := range topic.Results {
 			if p.ErrorCode != 0 && (found == nil || !errors.Is(kafkago.Error(p.ErrorCode), notTried)) {
@@ -118,14 +104,10 @@ func (c *client) endTransaction(ctx context.Context, id string, who producer, co
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	for wait := 2 * time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
-		response, err := c.cluster.transact(ctx, id, callTimeout, &endtxn.Request{
+		answer, err := answerAs[*endtxn.Response](c.cluster.transact(ctx, id, callTimeout, &endtxn.Request{
 			TransactionalID: id, ProducerID: who.id, ProducerEpoch: who.epoch, Committed: commit,
-		})
+		}))
 		if err == nil {
-			answer, ok := response.(*endtxn.Response)
-			if !ok {
-				return fmt.Errorf("end transaction: %w", errNoAnswer)
-			}
 			err = codeError(answer.ErrorCode)
 		}
 		if err == nil || !isRetriable(err) || connector.Sleep(ctx, wait) != nil {

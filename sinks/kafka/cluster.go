@@ -230,15 +230,9 @@ func (c *cluster) ask(ctx context.Context) (*view, error) {
 }
 
 func (c *cluster) askOne(ctx context.Context, address string) said {
-	answer, err := c.wires.ask(ctx, address, askTime, &metadata.Request{TopicNames: c.topics})
-	if err != nil {
-		return said{address: address, err: err}
-	}
-	known, ok := answer.(*metadata.Response)
-	if !ok {
-		return said{address: address, err: errNoAnswer}
-	}
-	return said{address: address, answer: known}
+	answer, err := answerAs[*metadata.Response](
+		c.wires.ask(ctx, address, askTime, &metadata.Request{TopicNames: c.topics}))
+	return said{address: address, answer: answer, err: err}
 }
 
 // merge makes one view from the brokers' answers: the newest term of each partition, and the rest from the broker with

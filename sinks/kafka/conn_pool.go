@@ -240,13 +240,9 @@ func (w *connPool) connect(ctx context.Context, address string) (*brokerConn, er
 }
 
 func (c *brokerConn) agree() error {
-	answer, err := c.protocol.RoundTrip(new(apiversions.Request))
+	known, err := answerAs[*apiversions.Response](c.protocol.RoundTrip(new(apiversions.Request)))
 	if err != nil {
 		return err
-	}
-	known, ok := answer.(*apiversions.Response)
-	if !ok {
-		return errNoAnswer
 	}
 	if known.ErrorCode != 0 {
 		return fmt.Errorf("versions: %w", kafkago.Error(known.ErrorCode))
@@ -285,13 +281,10 @@ func (c *brokerConn) authenticate(ctx context.Context, address string, mechanism
 	if mechanism == nil {
 		return nil
 	}
-	answer, err := c.protocol.RoundTrip(&saslhandshake.Request{Mechanism: mechanism.Name()})
+	shake, err := answerAs[*saslhandshake.Response](
+		c.protocol.RoundTrip(&saslhandshake.Request{Mechanism: mechanism.Name()}))
 	if err != nil {
 		return err
-	}
-	shake, ok := answer.(*saslhandshake.Response)
-	if !ok {
-		return errNoAnswer
 	}
 	if shake.ErrorCode != 0 {
 		return fmt.Errorf("authenticate with %s: %w", mechanism.Name(), kafkago.Error(shake.ErrorCode))
@@ -305,16 +298,13 @@ func (c *brokerConn) authenticate(ctx context.Context, address string, mechanism
 		return err
 	}
 	for done := false; !done; {
-		answer, err := c.protocol.RoundTrip(&saslauthenticate.Request{AuthBytes: state})
+		challenge, err := answerAs[*saslauthenticate.Response](
+			c.protocol.RoundTrip(&saslauthenticate.Request{AuthBytes: state}))
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) { // some brokers refuse by closing
 			return fmt.Errorf("authenticate with %s: %w", mechanism.Name(), kafkago.SASLAuthenticationFailed)
 		}
 		if err != nil {
 			return err
-		}
-		challenge, ok := answer.(*saslauthenticate.Response)
-		if !ok {
-			return errNoAnswer
 		}
 		if challenge.ErrorCode != 0 { // its message may quote what was sent
 			return fmt.Errorf("authenticate with %s: %w", mechanism.Name(), kafkago.Error(challenge.ErrorCode))

@@ -48,17 +48,13 @@ type membership struct {
 // join takes part as the named member, or as a new one. It waits until all members have joined or are given up. If the
 // error is errNamed, the broker gave a new member its name, and has to be asked again with it.
 func (g *group) join(ctx context.Context, name string, pace pace, metadata []byte) (membership, error) {
-	response, err := g.ask(ctx, pace.rebalance+tryTime, &joingroup.Request{
+	answer, err := answerAs[*joingroup.Response](g.ask(ctx, pace.rebalance+tryTime, &joingroup.Request{
 		GroupID: g.name, MemberID: name, ProtocolType: rosterType,
 		SessionTimeoutMS: int32(pace.session.Milliseconds()), RebalanceTimeoutMS: int32(pace.rebalance.Milliseconds()),
 		Protocols: []joingroup.RequestProtocol{{Name: rosterProtocol, Metadata: metadata}},
-	})
+	}))
 	if err != nil {
 		return membership{}, fmt.Errorf("join: %w", err)
-	}
-	answer, ok := response.(*joingroup.Response)
-	if !ok {
-		return membership{}, fmt.Errorf("join: %w", errNoAnswer)
 	}
 	joined := membership{name: answer.MemberID, generation: answer.GenerationID}
 	if answer.LeaderID == answer.MemberID {
@@ -75,58 +71,46 @@ const errNamed = kafkago.MemberIDRequired
 func (g *group) sync(
 	ctx context.Context, who membership, within time.Duration, assigned []syncgroup.RequestAssignment,
 ) ([]byte, error) {
-	response, err := g.ask(ctx, within, &syncgroup.Request{
+	answer, err := answerAs[*syncgroup.Response](g.ask(ctx, within, &syncgroup.Request{
 		GroupID: g.name, MemberID: who.name, GenerationID: who.generation, Assignments: assigned,
-	})
+	}))
 	if err != nil {
 		return nil, fmt.Errorf("sync: %w", err)
-	}
-	answer, ok := response.(*syncgroup.Response)
-	if !ok {
-		return nil, fmt.Errorf("sync: %w", errNoAnswer)
 	}
 	return answer.Assignments, wrap("sync", g.judged(answer.ErrorCode))
 }
 
 // heartbeat tells that a member is alive, and returns an error if the generation is over.
 func (g *group) heartbeat(ctx context.Context, who membership) error {
-	response, err := g.ask(ctx, beatTime, &heartbeat.Request{
+	answer, err := answerAs[*heartbeat.Response](g.ask(ctx, beatTime, &heartbeat.Request{
 		GroupID: g.name, MemberID: who.name, GenerationID: who.generation,
-	})
+	}))
 	if err != nil {
 		return fmt.Errorf("heartbeat: %w", err)
-	}
-	answer, ok := response.(*heartbeat.Response)
-	if !ok {
-		return fmt.Errorf("heartbeat: %w", errNoAnswer)
 	}
 	return wrap("heartbeat", g.judged(answer.ErrorCode))
 }
 
 // leave removes a member at once.
 func (g *group) leave(ctx context.Context, name string) error {
-	response, err := g.ask(ctx, tryTime, &leavegroup.Request{
+	answer, err := answerAs[*leavegroup.Response](g.ask(ctx, tryTime, &leavegroup.Request{
 		GroupID: g.name, Members: []leavegroup.RequestMember{{MemberID: name}},
-	})
+	}))
 	if err != nil {
 		return fmt.Errorf("leave: %w", err)
-	}
-	answer, ok := response.(*leavegroup.Response)
-	if !ok {
-		return fmt.Errorf("leave: %w", errNoAnswer)
 	}
 	return wrap("leave", g.judged(answer.ErrorCode))
 }
 
 // members lists who takes part at the moment, whether or not they have joined the next generation.
 func (g *group) members(ctx context.Context) ([]describegroups.ResponseGroupMember, error) {
-	response, err := g.ask(ctx, tryTime, &describegroups.Request{Groups: []string{g.name}})
+	answer, err := answerAs[*describegroups.Response](
+		g.ask(ctx, tryTime, &describegroups.Request{Groups: []string{g.name}}))
+	if err == nil && len(answer.Groups) != 1 {
+		err = errNoAnswer
+	}
 	if err != nil {
 		return nil, fmt.Errorf("describe: %w", err)
-	}
-	answer, ok := response.(*describegroups.Response)
-	if !ok || len(answer.Groups) != 1 {
-		return nil, fmt.Errorf("describe: %w", errNoAnswer)
 	}
 	return answer.Groups[0].Members, wrap("describe", g.judged(answer.Groups[0].ErrorCode))
 }
@@ -161,15 +145,11 @@ func (g *group) coordinator(ctx context.Context) (string, error) {
 	if address != "" {
 		return address, nil
 	}
-	answer, err := g.cluster.any(ctx,
-		&findcoordinator.Request{Key: g.name, KeyType: int8(kafkago.CoordinatorKeyTypeConsumer)})
-	if err != nil {
-		return "", &unaskedError{"find the coordinator", err}
-	}
-	found, ok := answer.(*findcoordinator.Response)
+	found, err := answerAs[*findcoordinator.Response](g.cluster.any(ctx,
+		&findcoordinator.Request{Key: g.name, KeyType: int8(kafkago.CoordinatorKeyTypeConsumer)}))
 	switch {
-	case !ok:
-		return "", &unaskedError{"find the coordinator", errNoAnswer}
+	case err != nil:
+		return "", &unaskedError{"find the coordinator", err}
 	case found.ErrorCode != 0:
 		return "", fmt.Errorf("find the coordinator: %w", kafkago.Error(found.ErrorCode))
 	}

@@ -118,14 +118,11 @@ func (c *cluster) coordinator(ctx context.Context, id string) (int32, error) {
 	if ok {
 		return broker, nil
 	}
-	answer, err := c.any(ctx, &findcoordinator.Request{Key: id, KeyType: int8(kafkago.CoordinatorKeyTypeTransaction)})
-	if err != nil {
-		return 0, &unaskedError{"find the coordinator", err}
-	}
-	found, ok := answer.(*findcoordinator.Response)
+	found, err := answerAs[*findcoordinator.Response](c.any(ctx,
+		&findcoordinator.Request{Key: id, KeyType: int8(kafkago.CoordinatorKeyTypeTransaction)}))
 	switch {
-	case !ok:
-		return 0, &unaskedError{"find the coordinator", errNoAnswer}
+	case err != nil:
+		return 0, &unaskedError{"find the coordinator", err}
 	case found.ErrorCode != 0:
 		return 0, fmt.Errorf("find the coordinator: %w", kafkago.Error(found.ErrorCode))
 	}
