@@ -58,10 +58,10 @@ type Message struct {
 	Data []byte
 	// ItemAt is the offset in a row at which its last value begins, the item as a JSON string; 0 if Data is the item.
 	ItemAt int
-	// Repaired means that escapes in the item that represent no character were replaced by U+FFFD.
-	Repaired bool
 	// Fault is why the item cannot become an event; it quotes nothing of the item. Empty for a good message.
 	Fault string
+	// Repaired means that escapes in the item that represent no character were replaced by U+FFFD.
+	Repaired bool
 	// Withheld means that the privacy settings forbid keeping the item in a quarantine.
 	Withheld bool
 	// Empty means that the item is listed without its content, which the API may add later under the same UUID.

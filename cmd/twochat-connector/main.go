@@ -10,6 +10,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -21,6 +22,7 @@ import (
 )
 
 func main() {
+	runtime.MemProfileRate = 0 // nobody can ask for the profile, and its samples would take memory
 	// If the reader of the standard output exits, the sink that writes there has to get an error instead of the signal.
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -41,7 +43,7 @@ func main() {
 	p := &cli.Program{
 		Env: os.Environ(), In: os.Stdin, Out: os.Stdout, Err: os.Stderr, LimitMemory: debug.SetMemoryLimit,
 		CollectAt: debug.SetGCPercent, AfterCollections: cli.AfterCollections, Root: os.DirFS("/"),
-		StandardLog: log.SetOutput, Hangup: hangup,
+		ReleaseInstructions: cli.ReleaseInstructions, StandardLog: log.SetOutput, Hangup: hangup,
 	}
 	os.Exit(run(ctx, p, os.Args[1:]))
 }

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package cli
+
+// ReleaseInstructions does nothing here.
+func ReleaseInstructions() {}
