@@ -46,7 +46,7 @@ func (c Claim) Admit(found Checkpoint) error {
 		return &Refusal{
 			thing, "its name is in use in this sink for another list (other number, remote or base URL)",
 			"give one of the two another name with `name:`; if only the base URL has changed, stop what runs with the former " +
-				"one, and accept that with " + c.moveCommand(found),
+				"one, and accept that with " + c.MoveCommand(found),
 		}
 	case c.Restore != nil && found.Sequence > c.Restore.Sequence:
 		return &Refusal{
@@ -69,9 +69,9 @@ func (c Claim) Comparable(found Checkpoint) bool {
 	return found.Privacy == c.Privacy || !keyed(found.Privacy)
 }
 
-// moveCommand is the command that accepts another base URL. The tokens of chats depend on it unless a mode says
+// MoveCommand is the command that accepts another base URL. The tokens of chats depend on it unless a mode says
 // otherwise; then the command has to be told that this is wanted.
-func (c Claim) moveCommand(found Checkpoint) string {
+func (c Claim) MoveCommand(found Checkpoint) string {
 	if found.Privacy == c.Privacy && (keyed(c.Privacy) || c.Privacy == privacyClear) {
 		return "`twochat-connector checkpoint move --from FORMER-URL`"
 	}

@@ -64,6 +64,32 @@ func TestClaim_RefusalsSayTheMend(t *testing.T) {
 	}
 }
 
+// A stream that has another name or base URL is refused with a command that is complete: what runs is to be stopped
+// first, and --rekey is there where chats get other keys.
+func TestClaim_RefusalsNameWholeCommands(t *testing.T) {
+	found := func(privacy string) Checkpoint { return Checkpoint{SourceKey: "former", Privacy: privacy} }
+	const rekey = "move --from FORMER-URL --rekey`"
+	for privacy, wants := range map[string]map[string]string{
+		"hashed":         {"hashed": rekey, "clear": rekey},
+		"clear":          {"clear": "move --from FORMER-URL`", "hashed": rekey},
+		"pseudonymous:1": {"pseudonymous:1": "move --from FORMER-URL`", "hashed": rekey},
+	} {
+		for before, want := range wants {
+			err := Claim{Stream: Stream{Name: "support", SourceKey: "k"}, Privacy: privacy}.Admit(found(before))
+			if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "stop what runs") {
+				t.Errorf("%s after %s: %v, want %q", privacy, before, err, want)
+			}
+		}
+	}
+	claim := Claim{Stream: Stream{Name: "support", SourceKey: "k"}}
+	for _, err := range []error{claim.RefuseAlias("sales"), claim.Admit(Checkpoint{RenamedTo: "sales"})} {
+		if err == nil || !strings.Contains(err.Error(), "stop what runs under that name") ||
+			!strings.Contains(err.Error(), "checkpoint rename sales support") {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
 func TestClaim_Admit(t *testing.T) {
 	claim := Claim{Stream: Stream{Name: "support", SourceKey: "k"}, Privacy: "hashed"}
 	rekey := claim

@@ -338,6 +338,7 @@ func TestCheckpoint_RenameBack(t *testing.T) {
 	for args, want := range map[string]string{
 		"rename nobody support": "the sink holds no checkpoint of stream nobody",
 		"rename nobody nothing": "the configuration has a stream of neither name",
+		"rename support sa/les": "expected 1 to 64 letters, digits",
 	} {
 		code, out, errOut := finish(t, append(strings.Fields("checkpoint "+args), "--config", path, "--take-over")...)
 		if code == cli.ExitFine || !strings.Contains(errOut, want) {

@@ -131,3 +131,28 @@ func TestSession_RestoreOfWhatIsQuarantined(t *testing.T) {
 		t.Errorf("the log has %s, want %s", got, want)
 	}
 }
+
+// What comes from the quarantine is counted as settled by the commit that delivers it: a crash directly after it leaves
+// a count that is right. What was never there is not counted.
+func TestSession_RestoreSettlesInTheSameCommit(t *testing.T) {
+	d := newReaderFixture(t, connectortest.StartBeginning, connectortest.Newest(8, 1)...)
+	d.settle(20)
+	d.log.Checkpoint.Counters.Rejected = 3
+	session := NewSession(d.list, d.log, d.reading, connector.Start{Beginning: true})
+	_, err := session.Restore(t.Context(), []Missing{
+		{Message: connectortest.Message(20), Refused: func(string) {}}, {Message: connectortest.Message(21)},
+	})
+	if got := d.log.Checkpoint.Counters; err != nil || got.Settled != 1 || got.InQuarantine(nil) != 2 {
+		t.Errorf("%v, %+v", err, got)
+	}
+	// What other sinks have quarantined is neither settled nor counted here.
+	d.log.Checkpoint.Counters.Elsewhere = 1
+	session = NewSession(d.list, d.log, d.reading, connector.Start{Beginning: true})
+	if err := session.Acquire(t.Context()); err != nil || session.InQuarantine() != 1 {
+		t.Errorf("%v, %d in the quarantine, want 1", err, session.InQuarantine())
+	}
+	err = session.CountQuarantine(t.Context(), 0)
+	if got := d.log.Checkpoint.Counters; err != nil || got.Settled != 2 || got.InQuarantine(nil) != 0 {
+		t.Errorf("%v, %+v", err, got)
+	}
+}

@@ -27,7 +27,7 @@ func (e *Engine) Import(ctx context.Context, path string) error {
 	}
 	if !claim.Stream.HasSourceKey(c.SourceKey) {
 		return cli.Hinted(fmt.Errorf("the file is of another list (other number, remote or base URL) than stream %s of the configuration", c.Stream),
-			"if only the base URL has changed, import it with the former one, and then use `twochat-connector checkpoint move --from FORMER-URL`")
+			"if only the base URL has changed, import it with the former one, and then use "+claim.MoveCommand(c))
 	}
 	// The file's checkpoint is checked like one in the sink would be.
 	if err := (&guard{e, goesOn}).samePrivacy(claim, &c); err != nil {

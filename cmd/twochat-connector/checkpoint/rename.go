@@ -6,12 +6,17 @@ import (
 	"slices"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
+	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
 )
 
 // Rename gives a stream another name. The configuration may have either. connector.Rename explains why it can be
 // interrupted at any time, and repeated.
 func (e *Engine) Rename(ctx context.Context, from, to string) error {
+	if err := config.CheckRename(e.config, from, to); err != nil {
+		return cli.UsageOf(cli.Hinted(fmt.Errorf("stream %s cannot have the new name: %w", from, err),
+			"choose a name that `name:` may have in the configuration"))
+	}
 	former, err := e.claimOf(from)
 	if err != nil {
 		if former, err = e.claimOf(to); err != nil {
