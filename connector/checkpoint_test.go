@@ -39,11 +39,14 @@ func TestCheckpoint_RoundTrip(t *testing.T) {
 
 // What was delivered from the quarantine or erased there does not lie there any more; what was both counts once.
 func TestCounters_InQuarantine(t *testing.T) {
-	erased := []Seen{{Key: Key{1}}, {Key: Key{2}}, {Key: Key{2}, Sequence: 9}, {Key: Key{3}, Sequence: 10}}
+	erased := []Seen{{Key: Key{1}}, {Key: Key{2}}, {Key: Key{2}, Sequence: 9}, {Key: Key{3}, Sequence: 10}, {Key: Key{4}}}
 	for _, c := range []struct {
 		counters Counters
 		want     uint64
-	}{{Counters{Rejected: 5, Settled: 2}, 2}, {Counters{Rejected: 2, Settled: 2}, 0}, {Counters{Rejected: 4}, 3}} {
+	}{
+		{Counters{Rejected: 5, Settled: 2}, 1}, {Counters{Rejected: 2, Settled: 2}, 0}, {Counters{Rejected: 4}, 2},
+		{Counters{Rejected: 6, Elsewhere: 1}, 3}, // which other sinks have
+	} {
 		if got := c.counters.InQuarantine(erased); got != c.want {
 			t.Errorf("%+v: %d, want %d", c.counters, got, c.want)
 		}
@@ -53,8 +56,12 @@ func TestCounters_InQuarantine(t *testing.T) {
 // What operators have recorded while an owner did not hold the stream comes with the ownership.
 func TestCheckpoint_AdoptOwnership(t *testing.T) {
 	found := exampleCheckpoint()
+	found.ImportedFrom, found.Counters.Elsewhere = "file events.jsonl", 2
 	c := Checkpoint{Stream: "support", Sequence: 12}
 	c.AdoptOwnership(&found)
+	if c.ImportedFrom != found.ImportedFrom || c.Counters.Elsewhere != 2 || c.Counters.Late != 0 {
+		t.Errorf("%+v", c)
+	}
 	if !reflect.DeepEqual(c.FormerNames, found.FormerNames) || !reflect.DeepEqual(c.FormerKeys, found.FormerKeys) ||
 		!reflect.DeepEqual(c.Elsewhere, found.Elsewhere) || c.Epoch != found.Epoch || c.Certified != 0 {
 		t.Errorf("%+v", c)
