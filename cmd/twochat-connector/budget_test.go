@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/admin"
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector/poller"
@@ -281,4 +282,27 @@ func TestPipeline_RemembersTheReset(t *testing.T) {
 				learned.Reset)
 		}
 	})
+}
+
+// A budget that is above the account's plan is said with the account, before what else there is to say.
+func TestBudget_AboveThePlan(t *testing.T) {
+	noLeaks(t)
+	_, url := fakeAPI(t, twochattest.Options{Seed: 99, History: 5, Credits: 500_000})
+	path := configure(t, url, "stdout: {}")
+	for monthly, above := range map[string]bool{"1000000000": true, "500000": false} {
+		replace(t, path, "monthly_credits: 1000000000", "monthly_credits: "+monthly)
+		code, out, _ := finish(t, "check", "--config", path)
+		wantCode(t, code, cli.ExitFine)
+		at, stream := strings.Index(out, "calls are above the account's plan of 500,000"), strings.Index(out, "stream support")
+		if (at >= 0) != above || at > stream {
+			t.Errorf("with %s calls a month: %s", monthly, out)
+		}
+		r := start(t, "run", "--config", path)
+		until(t, "the account", func() bool { return r.logged("account's limits read", "calls_allowed") != "" })
+		wantCode(t, r.end(), cli.ExitFine)
+		if strings.Contains(r.err.String(), "above the account's plan") != above {
+			t.Errorf("run with %s calls a month: %s", monthly, r.err.String())
+		}
+		replace(t, path, "monthly_credits: "+monthly, "monthly_credits: 1000000000")
+	}
 }

@@ -72,6 +72,14 @@ func (k *accountCheck) api(ctx context.Context) (rate int, asked bool) {
 			usage = fmt.Sprintf("; %s of %s calls used this month", text.Thousands(info.Usage), text.Thousands(info.MaxUsage))
 		}
 		k.ok(named+"API key", "accepted; %s%s", limit, usage)
+		if monthly, plan := quota.AbovePlan(k.budget); plan > 0 {
+			k.add(connector.Finding{
+				Level: connector.FindingWarning, Thing: named + "poll.monthly_credits",
+				Text: fmt.Sprintf("%s calls are above the account's plan of %s, whose end they do not prevent",
+					text.Thousands(monthly), text.Thousands(plan)),
+				Hint: quota.AbovePlanHint,
+			})
+		}
 		if info.RequestsPerMinute > 0 && k.Config.Poll.RequestsPerMinute > info.RequestsPerMinute {
 			k.add(connector.Finding{
 				Level: connector.FindingWarning, Thing: named + "poll.requests_per_minute",

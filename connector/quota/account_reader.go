@@ -21,6 +21,9 @@ const (
 	BlockedHint = "ask 2Chat why, and to unblock it; the cause is neither the key nor the configuration"
 )
 
+// AbovePlanHint is what to do about a budget that is above the account's plan.
+const AbovePlanHint = "set poll.monthly_credits to less than the plan, which other integrations use too; 0 is half of it"
+
 // AccountClient asks 2Chat about the account. A *twochat.Client implements it.
 type AccountClient interface {
 	// Info returns the account's limits and usage. It makes one attempt, which costs a call.
@@ -105,8 +108,8 @@ func (r *AccountReader) Read(ctx context.Context) bool {
 		r.rate.Store(int64(info.RequestsPerMinute))
 	}
 	now := time.Now()
-	r.answered(info, now)
 	r.config.Budget.Read(AccountUsage{At: now, Used: info.Usage, Max: info.MaxUsage})
+	r.answered(info, now)
 	return true
 }
 
@@ -149,6 +152,10 @@ func (r *AccountReader) answered(info connector.AccountInfo, now time.Time) {
 			now.Add(AccountReadInterval).UTC().Truncate(time.Minute))
 	}
 	if was.Asked.IsZero() || was.Cause != "" || was.MaxUsage != info.MaxUsage || was.Blocked != info.Blocked {
+		if monthly, plan := AbovePlan(r.config.Budget); plan > 0 {
+			r.config.Logger.Warn("the month's budget is above the account's plan, whose end it does not prevent",
+				"monthly_credits", monthly, "plan", plan, "hint", AbovePlanHint)
+		}
 		r.config.Logger.Info("account's limits read", "requests_per_minute", r.rate.Load(), "calls_used", info.Usage,
 			"calls_allowed", info.MaxUsage, "blocked", info.Blocked)
 	}

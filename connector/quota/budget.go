@@ -65,6 +65,17 @@ type accountUse struct {
 	history []AccountUsage // of the last day, oldest first
 }
 
+// AbovePlan returns a month's budget and the account's plan, in calls, if the budget is the larger one; else 0 and 0.
+// Polling is then paced for more calls than there are.
+func AbovePlan(b *Budget) (monthly, plan int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if monthly, plan = b.config.Monthly, b.account.max; plan == 0 || monthly <= plan {
+		return 0, 0
+	}
+	return monthly, plan
+}
+
 // BudgetState is the state of a budget.
 type BudgetState string
 

@@ -17,7 +17,8 @@ type broker struct {
 	events     []connector.Event // index is sequence-1
 	places     map[connector.Key]int
 	erased     map[uint64]bool
-	expired    uint64 // sequences up to here have expired from the sink
+	onRequest  []connector.Seen // what was erased on request, by sequence
+	expired    uint64           // sequences up to here have expired from the sink
 	rejected   map[connector.Key]bool
 	checkpoint connector.Checkpoint
 	version    uint64
@@ -188,9 +189,26 @@ func (b *broker) erase() {
 			b.erased[uint64(w.between(max(1, int(b.checkpoint.Certified)-500), int(b.checkpoint.Certified)))] = true
 		}
 	}
+	if w.chance(w.cfg.request) {
+		b.eraseOnRequest()
+	}
 	if w.chance(w.cfg.expire) {
 		b.expired = max(b.expired, uint64(w.between(int(b.expired), len(b.events))))
 	}
+}
+
+// eraseOnRequest acts as the command erase: some of the newest events go, all of them or those of one chat, certified or
+// not, and what went is recorded for good.
+func (b *broker) eraseOnRequest() {
+	w := b.world
+	chats := w.between(1, 4)
+	for _, e := range b.events[max(0, len(b.events)-w.between(1, 400)):] {
+		if e.Sequence > b.expired && !b.erased[e.Sequence] && w.between(1, chats) == 1 {
+			b.erased[e.Sequence] = true
+			b.onRequest = append(b.onRequest, connector.Seen{Key: e.Key, Sequence: e.Sequence, Late: e.Late})
+		}
+	}
+	b.onRequest = connector.SortErased(b.onRequest)
 }
 
 // place is one owner's connector.Log.
@@ -240,7 +258,7 @@ func (p *place) Acquire(context.Context) (connector.State, error) {
 		next := p.claim.TakeOver(found, epoch)
 		b.apply(nil, nil, next)
 		p.version, p.owned, p.unclear = b.version, true, false
-		state := connector.State{Checkpoint: next}
+		state := connector.State{Checkpoint: next, Erased: slices.Clone(b.onRequest)}
 		for i := max(0, len(b.events)-min(len(b.events), p.claim.Window)); i < len(b.events); i++ {
 			e := &b.events[i]
 			if !b.erased[e.Sequence] && e.Sequence > b.expired {

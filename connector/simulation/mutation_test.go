@@ -60,6 +60,10 @@ var mutations = []struct {
 		"an end without ground is believed at once", "reader/list_state.go", "return s.Checks >= rules.Checks",
 		"return s.Checks > 0", "lying", "100", false,
 	},
+	{
+		"what was erased on request is forgotten", "reader/window.go", "seen = withErased(seen, state.Erased, tail)",
+		"seen = withErased(seen, nil, tail)", "erasing", "100", false,
+	},
 	{"the log takes commits from anybody", "", "", "", "plain", "100", false},
 }
 

@@ -18,7 +18,7 @@ type settings struct {
 	inserts, bursts, late, backdated, deletes, fault float64
 	burst, lateDepth, deleteDepth, deleteAge, older  int
 	crash, lost, ghost, busy, reject                 float64
-	erase, replaced, expire                          float64
+	erase, request, replaced, expire                 float64
 	poison, glitch, repeats, runs, word              float64
 	lies                                             float64  // how often the API begins to lie
 	lie                                              []string // the kinds of lies
@@ -70,6 +70,14 @@ func accepting(r *rand.Rand) settings {
 		pick(r, "now", "beginning", "since"), 400
 	s.crash, s.deletes, s.memory, s.polls = pick(r, .003, .01), pick(r, 0, .01), pick(r, 300, 600), 600
 	s.runs = pick(r, 0, .003)
+	return s
+}
+
+// erasing draws a world of late runs in which chats are erased on request. Whatever was erased stays known: it is not
+// delivered again, and what is late beside it is found as in any other world.
+func erasing(r *rand.Rand) settings {
+	s := lateRuns(r)
+	s.request, s.crash, s.deletes = pick(r, .1, .3), pick(r, .003, .01), 0 // batches may hide what is deleted
 	return s
 }
 

@@ -34,6 +34,7 @@ func TestWorlds(t *testing.T) {
 	}{
 		{"plain", plain, true},
 		{"late runs", lateRuns, true},
+		{"erasing", erasing, true},
 		{"accepting", accepting, false},
 		{"hard", hard, false},
 		{"lying", lying, false},
@@ -44,6 +45,9 @@ func TestWorlds(t *testing.T) {
 			t.Logf("%s", sum)
 			if sum.residue > sum.runs/100 {
 				t.Errorf("%d messages fell to the residue in %d worlds: more than it ever was", sum.residue, sum.runs)
+			}
+			if kind.name == "erasing" && sum.held > 0 {
+				t.Errorf("%d messages were held, as if it were not known what was erased on request", sum.held)
 			}
 			if sum.slipped > sum.runs/20 {
 				t.Errorf("%d messages slipped through what was read from the end upward in %d worlds: more than they ever did",
