@@ -12,7 +12,6 @@ import (
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
 	"github.com/twochat-connector/twochat-connector/connector"
-	"github.com/twochat-connector/twochat-connector/connector/fleet"
 )
 
 // ownerPrefix begins the owner's name that this command uses while it writes. No running instance has such a name.
@@ -87,14 +86,12 @@ func (e *guard) inUse(ctx context.Context, c *connector.Checkpoint) error {
 	if e.locked() {
 		return nil // this process has it
 	}
-	if board, ok := e.sink.(fleet.Board); ok {
-		if present, err := board.ListMembers(ctx); err == nil {
-			if len(present) == 0 {
-				return nil
-			}
-			return cli.Hinted(fmt.Errorf("an instance is running on this sink: %s", fleet.Name(present[0])),
-				"stop it first; or use --take-over: "+e.aftermath)
+	if present, known := pipeline.Present(ctx, e.sink); known {
+		if len(present) == 0 {
+			return nil
 		}
+		return cli.Hinted(fmt.Errorf("an instance is running on this sink: %s", present[0]),
+			"stop it first; or use --take-over: "+e.aftermath)
 	}
 	return e.quiet(c, true)
 }
