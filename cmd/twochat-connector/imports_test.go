@@ -84,7 +84,7 @@ var mayImport = map[string][]string{
 	},
 	"cmd/twochat-connector/checkpoint": {
 		"cmd/twochat-connector/admin", "cmd/twochat-connector/cli", "cmd/twochat-connector/pipeline",
-		"cmd/twochat-connector/text", "config", "connector", "connector/fleet", "connector/twochat", "sinks",
+		"cmd/twochat-connector/text", "config", "connector", "connector/twochat", "sinks",
 	},
 	"cmd/twochat-connector/erase": {
 		"cmd/twochat-connector/admin", "cmd/twochat-connector/backfill", "cmd/twochat-connector/cli",
