@@ -44,7 +44,9 @@ func TestCounters_InQuarantine(t *testing.T) {
 		counters Counters
 		want     uint64
 	}{
-		{Counters{Rejected: 5, Settled: 2}, 1}, {Counters{Rejected: 2, Settled: 2}, 0}, {Counters{Rejected: 4}, 2},
+		{Counters{Rejected: 5, Settled: 2}, 1},
+		{Counters{Rejected: 2, Settled: 2}, 0},
+		{Counters{Rejected: 4}, 2},
 		{Counters{Rejected: 6, Elsewhere: 1}, 3}, // which other sinks have
 	} {
 		if got := c.counters.InQuarantine(erased); got != c.want {

@@ -38,7 +38,9 @@ func TestClaim_TakeOverAfterASequence(t *testing.T) {
 	}{
 		{"behind", Checkpoint{Sequence: 40, Certified: 40}, 0, SequenceRanges{{From: 41, To: 70}}},
 		{
-			"behind again", Checkpoint{Sequence: 40, Certified: 40, Skipped: SequenceRanges{{From: 11, To: 30}}}, 0,
+			"behind again",
+			Checkpoint{Sequence: 40, Certified: 40, Skipped: SequenceRanges{{From: 11, To: 30}}},
+			0,
 			SequenceRanges{{From: 11, To: 30}, {From: 41, To: 70}},
 		},
 		{"as far", Checkpoint{Sequence: 70, Certified: 70}, 0, nil},

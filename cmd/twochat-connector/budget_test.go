@@ -293,7 +293,8 @@ func TestBudget_AboveThePlan(t *testing.T) {
 		replace(t, path, "monthly_credits: 1000000000", "monthly_credits: "+monthly)
 		code, out, _ := finish(t, "check", "--config", path)
 		wantCode(t, code, cli.ExitFine)
-		at, stream := strings.Index(out, "calls are above the account's plan of 500,000"), strings.Index(out, "stream support")
+		at := strings.Index(out, "calls are above the account's plan of 500,000")
+		stream := strings.Index(out, "stream support")
 		if (at >= 0) != above || at > stream {
 			t.Errorf("with %s calls a month: %s", monthly, out)
 		}

@@ -154,7 +154,8 @@ func wantUnclaimed(t *testing.T, path, events string) {
 func TestAudit_AnotherDrop(t *testing.T) {
 	noLeaks(t)
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 8, History: 60})
-	path := configure(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }", "privacy: { drop: [text] }")
+	sink := "file: { path: " + filepath.Join(t.TempDir(), "events.jsonl") + " }"
+	path := configure(t, url, sink, "privacy: { drop: [text] }")
 	deliverAll(t, path, `"certified": 60`)
 	replace(t, path, "drop: [text]", "drop: [names]")
 	other := auditReport(t, cli.ExitFine, "--config", path, "--all").Streams[0].Findings.Noted.OtherSettings

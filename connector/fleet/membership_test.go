@@ -177,7 +177,10 @@ func TestMembership(t *testing.T) {
 			"who is refused for less than Lifetime goes on",
 			func(s *script) { s.both(); s.refuse(2*Round, 2*Round+Lifetime-1) }, "b " + self,
 		},
-		{"who is refused for Lifetime owns everything", func(s *script) { s.both(); s.refuse(2*Round, 2*Round+Lifetime) }, self},
+		{
+			"who is refused for Lifetime owns everything",
+			func(s *script) { s.both(); s.refuse(2*Round, 2*Round+Lifetime) }, self,
+		},
 		{
 			"who is refused owns everything in time, also between two rounds",
 			func(s *script) { s.both(); s.refuse(2*Round, 4*Round); s.at(2*Round + Lifetime) }, self,

@@ -66,7 +66,8 @@ func TestLog_FolderThatIsRemovedUnderItIsRefusedUntilItIsBack(t *testing.T) {
 			}
 		}
 		events := sinktest.Events(claim("two").Stream, 11, 2)
-		wantWayOn(t, log.Commit(t.Context(), events, nil, sinktest.Next(held, events, nil, 10)), "--first-start=595981048477:10")
+		wantWayOn(t, log.Commit(t.Context(), events, nil, sinktest.Next(held, events, nil, 10)),
+			"--first-start=595981048477:10")
 		for range 2 {
 			_, err := log.Acquire(t.Context())
 			wantWayOn(t, err, "--first-start=595981048477:10")

@@ -202,7 +202,8 @@ func (c *comparison) differs(r, row *record, noted *Noted) bool {
 		noted.OtherToken++
 	case rekeyed && former.Rewritten(c.checkpoint.Privacy):
 		noted.OtherPrivacy++
-	case resettled(&c.checkpoint, r.sequence, c.list.settings) && agree(c.log.decoder.values[r.valued], c.list.decoder.values[row.valued], rekeyed):
+	case resettled(&c.checkpoint, r.sequence, c.list.settings) &&
+		agree(c.log.decoder.values[r.valued], c.list.decoder.values[row.valued], rekeyed):
 		noted.OtherSettings++
 	default:
 		return true

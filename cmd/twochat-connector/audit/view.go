@@ -193,8 +193,8 @@ func (s StreamReport) otherPlaces() []string {
 		lines = append(lines, fmt.Sprintf("%s %s: %s", text.Thousands(r.To-r.From+1), where, sequences(r.From, r.To)))
 	}
 	for _, r := range s.Skipped {
-		lines = append(lines, fmt.Sprintf("%s passed over with --first-start: %s", text.Counted(int(r.To-r.From+1), "sequence"),
-			sequences(r.From, r.To)))
+		lines = append(lines, fmt.Sprintf("%s passed over with --first-start: %s",
+			text.Counted(int(r.To-r.From+1), "sequence"), sequences(r.From, r.To)))
 	}
 	return lines
 }

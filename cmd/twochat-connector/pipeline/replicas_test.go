@@ -269,7 +269,8 @@ func TestReplicas_CannotBeSeen(t *testing.T) {
 func TestReplicas_RefusedLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &board{members: map[string]time.Time{}}
-		first, second, third := startReplica(t, newBoardSink(b)), startReplica(t, newBoardSink(b)), startReplica(t, newBoardSink(b))
+		first, second := startReplica(t, newBoardSink(b)), startReplica(t, newBoardSink(b))
+		third := startReplica(t, newBoardSink(b))
 		pass(time.Minute)
 		refusal := &connector.Refusal{Thing: "stream WHATSAPP", Cause: "it has no subject", Hint: "`nats stream edit`"}
 		b.set(refusal)

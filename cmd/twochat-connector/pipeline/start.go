@@ -102,8 +102,9 @@ func ClaimsOf(c *config.Config, privacy twochat.Privacy, instance string, w Over
 	for i, s := range streams {
 		firstStart, after := w.firstStartOf(s.Name)
 		claims[i] = connector.Claim{
-			Stream: privacy.Keyed(s), Privacy: privacy.Name(), Settings: settingsOf(c), Instance: instance, TypePrefix: c.Events.TypePrefix,
-			Window: c.Seen.Capacity, FirstStart: firstStart, After: after, Rekey: w.rekey,
+			Stream: privacy.Keyed(s), Privacy: privacy.Name(), Settings: settingsOf(c), Instance: instance,
+			TypePrefix: c.Events.TypePrefix, Window: c.Seen.Capacity,
+			FirstStart: firstStart, After: after, Rekey: w.rekey,
 		}
 	}
 	return claims

@@ -18,8 +18,10 @@ func TestReplayed_LooksAgain(t *testing.T) {
 	stream := connector.Stream{Name: "a", SourceKey: "k"}
 	c := &config.Config{}
 	c.Seen.Capacity = 100
-	one := &replayed{source: pipeline.Source{Config: c}, claim: connector.Claim{Stream: stream},
-		names: pipeline.Names{All: []string{"a"}}}
+	one := &replayed{
+		source: pipeline.Source{Config: c}, claim: connector.Claim{Stream: stream},
+		names: pipeline.Names{All: []string{"a"}},
+	}
 	for n := 1; n <= 3; n++ {
 		m := connectortest.Message(n)
 		one.items = append(one.items, &candidate{
