@@ -43,7 +43,7 @@ func main() {
 	p := &cli.Program{
 		Env: os.Environ(), In: os.Stdin, Out: os.Stdout, Err: os.Stderr, LimitMemory: debug.SetMemoryLimit,
 		CollectAt: debug.SetGCPercent, AfterCollections: cli.AfterCollections, Root: os.DirFS("/"),
-		ReleaseInstructions: cli.ReleaseInstructions, StandardLog: log.SetOutput, Hangup: hangup,
+		StandardLog: log.SetOutput, Hangup: hangup,
 	}
 	os.Exit(run(ctx, p, os.Args[1:]))
 }

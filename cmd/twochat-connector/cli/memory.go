@@ -58,8 +58,7 @@ func containerMemory(root fs.FS) int64 {
 	return 0
 }
 
-// SaveMemory sets the soft limit and gives back what only the start of the program needed, unless the environment
-// already configures Go's memory.
+// SaveMemory sets the soft limit, unless the environment already configures Go's memory.
 func (p *Program) SaveMemory(c *config.Config) {
 	said := slices.ContainsFunc(p.Env, func(v string) bool {
 		return strings.HasPrefix(v, "GOMEMLIMIT=") || strings.HasPrefix(v, "GOGC=")
@@ -79,8 +78,5 @@ func (p *Program) SaveMemory(c *config.Config) {
 		if p.AfterCollections != nil {
 			p.AfterCollections(func() { p.CollectAt(heapNow().garbageNow()) })
 		}
-	}
-	if c.Sink.Embedded == nil && p.ReleaseInstructions != nil {
-		p.ReleaseInstructions()
 	}
 }

@@ -43,19 +43,16 @@ func TestProgram_SaveMemory(t *testing.T) {
 			if test.cgroup != "" {
 				root["sys/fs/cgroup/memory/memory.limit_in_bytes"] = &fstest.MapFile{Data: []byte(test.cgroup)}
 			}
-			percent, collected, released := 0, func() {}, false
+			percent, collected := 0, func() {}
 			p := &Program{
 				Env: test.env, Root: root, LimitMemory: func(bytes int64) int64 { got = bytes; return 0 },
 				CollectAt:        func(p int) int { percent = p; return 100 },
-				AfterCollections: func(do func()) { collected = do }, ReleaseInstructions: func() { released = true },
+				AfterCollections: func(do func()) { collected = do },
 			}
 			p.SaveMemory(c)
 			saved := c.Sink.Embedded == nil && !strings.HasPrefix(strings.Join(test.env, ""), "GO")
 			if saved != (percent == garbageShare) {
 				t.Errorf("garbage may take %d %%", percent)
-			}
-			if saved != released {
-				t.Errorf("instructions are released: %v", released)
 			}
 			percent = 0
 			if collected(); saved != (percent >= garbageShare && percent <= smallHeapShare) {

@@ -34,8 +34,6 @@ type Program struct {
 	CollectAt func(percent int) int
 	// AfterCollections calls a function after each collection of garbage; nil if it never does.
 	AfterCollections func(do func())
-	// ReleaseInstructions gives back the memory of the program's own instructions; nil if the process is not ours.
-	ReleaseInstructions func()
 	// Root is the file system in which the limits of a container are looked up; nil for none.
 	Root fs.FS
 	// StandardLog sets the output of the standard logger, as log.SetOutput does. It is nil if the process is not ours.

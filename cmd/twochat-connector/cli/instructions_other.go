@@ -1,6 +1,0 @@
-//go:build !linux
-
-package cli
-
-// ReleaseInstructions does nothing here.
-func ReleaseInstructions() {}
