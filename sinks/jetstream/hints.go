@@ -93,7 +93,7 @@ func (h *hints) restartHint() string {
 // makeHint explains how to create a stream that does not exist.
 func (h *hints) makeHint() string {
 	if h.config.Create {
-		return "restart the connector, which creates it"
+		return "`twochat-connector run` creates it when it starts"
 	}
 	return "create it with `sink.jetstream.create: true`, or: " + h.addCommand()
 }
