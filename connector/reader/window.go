@@ -202,10 +202,11 @@ func (w *window) newestInOrder() (entry, bool) {
 }
 
 // tail returns the keys that a checkpoint carries: all uncertified ones and the newest certified ones, without a gap,
-// and the indexes of the late ones among them.
+// and the indexes of the late ones among them. Events that a sink still has of an earlier log are in the window, and in
+// no tail.
 func (w *window) tail(certified uint64) (keys connector.Keys, late []int) {
 	from := w.from(certified + 1)
-	for n := 0; n < w.rules.Tail && from > 0; n++ {
+	for n := 0; n < w.rules.Tail && from > 0 && w.entries[from-1].at.sequence() > w.base; n++ {
 		if from < len(w.entries) && w.entries[from-1].at.sequence()+1 != w.entries[from].at.sequence() {
 			break
 		}

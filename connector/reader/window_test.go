@@ -193,6 +193,28 @@ func TestWindow_Tail(t *testing.T) {
 	}
 }
 
+// Events of an earlier log that the sink still has are known, but a checkpoint that begins above them has no keys of
+// theirs: it would count more keys than events, and nobody could read it again.
+func TestWindow_TailBeginsAboveTheBase(t *testing.T) {
+	state := connector.State{Checkpoint: connector.Checkpoint{Sequence: 20, Certified: 20, Base: 20}}
+	for n := uint64(1); n <= 20; n++ {
+		state.Seen = append(state.Seen, connector.Seen{Key: connectortest.Key(n), Sequence: n})
+	}
+	w := newWindow(Rules{Capacity: 100, MinWindow: 50, Tail: 10}, state)
+	if keys, _ := w.tail(20); len(keys) != 0 {
+		t.Errorf("before the first event its tail has %d keys", len(keys))
+	}
+	for n := uint64(21); n <= 23; n++ {
+		w.put(connectortest.Key(n), newPosition(n, false))
+	}
+	if keys, _ := w.tail(20); !slices.Equal(keys, keysOf(21, 23)) {
+		t.Errorf("its tail has %d keys, want those of 21 to 23", len(keys))
+	}
+	if _, known := w.position(connectortest.Key(5)); !known {
+		t.Error("an event of the earlier log is not known")
+	}
+}
+
 // TestWindow_Model applies the same random changes to a window and to a list that forgets nothing.
 func TestWindow_Model(t *testing.T) {
 	for seed := range uint64(300) {

@@ -247,7 +247,7 @@ func (r *record) adopt(seen []connector.Seen) {
 	r.seen = trim(r.seen, c.Certified)
 	// The tail has no gap, so it begins after the last gap.
 	from := len(r.seen)
-	for from > 0 && len(r.seen)-from < int(c.Sequence-c.Certified)+tailBelow {
+	for from > 0 && len(r.seen)-from < int(c.Sequence-c.Certified)+tailBelow && r.seen[from-1].Sequence > c.Base {
 		if from < len(r.seen) && r.seen[from-1].Sequence+1 != r.seen[from].Sequence {
 			break
 		}
