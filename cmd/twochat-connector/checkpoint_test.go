@@ -34,7 +34,7 @@ func TestCheckpoint_Show(t *testing.T) {
 	path := configure(t, url, "file: { path: "+file+" }")
 	code, out, _ := finish(t, "checkpoint", "show", "--config", path)
 	wantCode(t, code, cli.ExitWrong)
-	clitest.WantText(t, "before anything is read", unfolded(out), "there is no "+file, "twochat-connector run")
+	clitest.WantText(t, "before anything is read", unfolded(out), "there is no "+file, "twochat-connector check")
 	deliver(t, path, 300)
 
 	code, out, _ = finish(t, "checkpoint", "show", "--config", path)

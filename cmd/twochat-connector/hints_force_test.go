@@ -87,7 +87,7 @@ func TestHints_NameTheConfiguration(t *testing.T) {
 	_, _, errOut := finish(t, "audit", "--all", "--config", path)
 	named("an error", errOut, "run")
 	_, out, _ := finish(t, "checkpoint", "show", "--json", "--config", path)
-	named("an error in JSON", out, "run")
+	named("an error in JSON", out, "check")
 	_, out, _ = finish(t, "check", "--config", path)
 	named("check", out, "explain")
 
@@ -108,7 +108,7 @@ func TestHints_NameTheConfiguration(t *testing.T) {
 	_, out, _ = finish(t, "quarantine", "replay", "--config", path)
 	named("replay", out, "quarantine show")
 	_, out, _ = finish(t, "checkpoint", "show", "--stream", "nobody", "--json", "--config", path)
-	named("checkpoint show", out, "run")
+	named("checkpoint show", out, "check")
 
 	// Without a file, the flags name it.
 	sink := "file:" + filepath.Join(dir, "none.jsonl")

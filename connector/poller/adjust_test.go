@@ -84,30 +84,29 @@ func TestPoller_SetIntervalsAfterChangedLimits(t *testing.T) {
 func TestPoller_SetIntervalsToTheSame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var refused atomic.Bool
-		asked := 0
+		var asked atomic.Int64
 		s := newPollerFixture(t, func(s *pollerFixture, c *Config) {
 			fromNow(s, c)
 			c.CheckWritable = func(context.Context) error {
 				if !refused.Load() {
 					return nil
 				}
-				asked++
+				asked.Add(1)
 				return &connector.Refusal{Thing: "stream", Cause: "it discards old messages", Hint: "edit it"}
 			}
 		}, connectortest.Newest(3, 1)...)
 		pass(time.Hour)
 		refused.Store(true)
 		pass(time.Hour)
-		asked = 0
+		asked.Store(0)
 		pass(time.Hour)
-		undisturbed := asked
-		asked = 0
+		undisturbed := asked.Swap(0)
 		for range 3600 {
 			s.poller.SetIntervals(shortest, longest)
 			pass(time.Second)
 		}
-		if asked > undisturbed+2 {
-			t.Errorf("it was asked %d times, and %d times without", asked, undisturbed)
+		if got := asked.Load(); got > undisturbed+2 {
+			t.Errorf("it was asked %d times, and %d times without", got, undisturbed)
 		}
 		s.stop()
 	})

@@ -69,7 +69,7 @@ func (e *Engine) open(reads bool) error {
 
 const (
 	noSink     = "there is no %s, and so no checkpoint"
-	noSinkHint = "correct the path in the configuration, or start `twochat-connector run`, which makes it"
+	noSinkHint = "correct the path in the configuration; `twochat-connector check` says whether `run` makes it, or what it needs"
 )
 
 // lacking is the path that is missing of a sink that is kept in files of this machine; "" if none is.

@@ -121,7 +121,7 @@ func shownOf(claim connector.Claim, c connector.Checkpoint, found bool) Shown {
 	}
 	if !found {
 		s.Wrong = "the sink holds no checkpoint of this name"
-		s.Hint = "start `twochat-connector run`, which makes it; or look at the stream's name, and at the sink's"
+		s.Hint = "`twochat-connector check` says whether `run` begins the stream, or what it needs; look also at its name, and the sink's"
 		return s
 	}
 	if claim.Stream.SourceKey == "" { // there is nothing to compare it with
@@ -199,7 +199,7 @@ func (s Shown) lines(line func(word, format string, args ...any), now time.Time)
 	}
 	line("sequence", "%s, that of the newest event; the next one gets %s", number(s.Sequence), number(s.Sequence+1))
 	if s.Uncertified == 0 {
-		line("certified", "%s: all of it, nothing that was listed is missing below", number(s.Certified))
+		line("certified", "%s: all of it, and no message is expected below", number(s.Certified))
 	} else {
 		line("certified", "%s: below it nothing that was listed is missing; the %s above it are not proven yet",
 			number(s.Certified), number(s.Uncertified))

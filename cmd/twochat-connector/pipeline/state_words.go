@@ -35,7 +35,7 @@ func Happening(s poller.Status) string {
 		}
 		return "its place in the sink is not taken over yet"
 	case poller.StateStandby:
-		return "another instance reads it"
+		return "another instance took it over"
 	}
 	return StateText(s)
 }

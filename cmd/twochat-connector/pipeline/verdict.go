@@ -194,7 +194,7 @@ func (r Report) well() string {
 		}
 	}
 	if standby > 0 && standby == len(r.Streams) {
-		said.WriteString(", another instance reads")
+		said.WriteString(", as another instance took over")
 	}
 	if !newest.IsZero() {
 		fmt.Fprintf(&said, "; the newest message is from %s", text.Ago(newest, r.Now))
