@@ -165,35 +165,31 @@ func (g *batchReading) findLast(ctx context.Context) error {
 	return nil
 }
 
-// settleAttempts is how often the last page is read again before the list counts as one that always grows.
+// settleAttempts is how many seams in a row may repeat rows before the list counts as one that always grows.
 const settleAttempts = 5
 
 // settle makes sure that no message was added between the readings of the first page and the last one: then the page
-// after the first repeats no row. If it repeats rows, it and the page after it continue the walk in order, and the last
-// page is read again immediately after them, so that there is little time for another message. On a list that grows all
-// the time the last page is read again only once a page repeats nothing. It returns the indexes of the first page and of
-// the next one to read.
+// after the first repeats no row. If it repeats rows, it becomes the first page, and the last page is read again. On a
+// list that grows all the time the last page is read again only once a page repeats nothing. It returns the indexes of
+// the first page and of the next one to read.
 func (g *batchReading) settle(ctx context.Context) (first, next int, err error) {
 	last := len(g.pages) - 1
 	next = 1
 	for ends := true; next < last; { // ends: the last page was read immediately before the next one
-		if !ends && next < 2*settleAttempts {
-			g.together(3) // this page, the last one, and the page below this one
-		}
 		if err := g.fill(ctx, next); err != nil {
 			return 0, 0, err
 		}
-		repeated := repeats(g.pages[next-1], g.pages[next]) > 0
-		if ends && !repeated {
-			return first, next + 1, nil
-		}
-		tried := ends
-		if ends = !repeated || !tried && next < 2*settleAttempts; repeated {
+		switch {
+		case repeats(g.pages[next-1], g.pages[next]) > 0:
 			first, next, g.grew = next, next+1, true
-		} else {
-			g.together(2) // the last page and this one again
+			ends = next <= settleAttempts || next == last
+		case ends:
+			return first, next + 1, nil
+		default:
+			ends = true
 		}
-		if ends = ends || next == last; ends {
+		if ends {
+			g.together(2) // and the next page
 			if err := g.fill(ctx, last); err != nil {
 				return 0, 0, err
 			}

@@ -72,13 +72,13 @@ func TestReader_readGroup(t *testing.T) {
 		},
 		"one more between the ends": {
 			map[int]func(*scripted){2: push(1)},
-			[]int{2, 6, 3, 4, 6, 4, 5, 3, 4, 6},
+			[]int{2, 6, 3, 6, 4, 5, 3, 4, 6},
 			true,
 			[]int{52, 34},
 		},
 		"one more right after the ends": {
 			map[int]func(*scripted){3: push(1)},
-			[]int{2, 6, 3, 4, 6, 4, 5, 3, 4, 6},
+			[]int{2, 6, 3, 6, 4, 5, 3, 4, 6},
 			true,
 			[]int{52, 34},
 		},
@@ -108,7 +108,7 @@ func TestReader_readGroup(t *testing.T) {
 		},
 		"more all the time": {
 			map[int]func(*scripted){2: push(1), 3: push(1), 5: push(1), 7: push(1), 9: push(1)},
-			[]int{2, 6, 3, 4, 6, 4, 5, 6, 5, 6},
+			[]int{2, 6, 3, 6, 4, 6, 5, 6, 5, 6},
 			true,
 			[]int{52, 38},
 		},
