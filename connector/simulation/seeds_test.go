@@ -25,6 +25,7 @@ func TestSeeds(t *testing.T) {
 		{"a list that grew by many pages between the polls and the checks of its end", lying, false, 4000069},
 		{"a false end of a list that was found to be new", hard, false, 4001320},
 		{"what came in late among the log's oldest events, the lowest of which were deleted", plain, true, 4002158},
+		{"a last page that was read again in a burst with the pages above it, under one lie", lying, false, 1000154},
 	} {
 		t.Run(fmt.Sprint(world.seed), func(t *testing.T) {
 			res := newRun(world.seed, world.draw).finish()
