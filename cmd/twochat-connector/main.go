@@ -22,13 +22,15 @@ import (
 )
 
 func main() {
+	// First of all, as a SIGHUP that nobody waits for yet ends the process.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
 	runtime.MemProfileRate = 0 // nobody can ask for the profile, and its samples would take memory
 	// If the reader of the standard output exits, the sink that writes there has to get an error instead of the signal.
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	ctx, end := context.WithCancel(ctx)
-	hangup, hangups := cli.NewHangup(end), make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
+	hangup := cli.NewHangup(end)
 	go func() {
 		for range hangups {
 			hangup.Signal()

@@ -16,3 +16,9 @@ func fileColumns(file *os.File) int {
 	}
 	return int(size.Col)
 }
+
+// fileIsTerminal reports whether the character device has a window, as only a terminal does.
+func fileIsTerminal(file *os.File) bool {
+	_, err := unix.IoctlGetWinsize(int(file.Fd()), unix.TIOCGWINSZ)
+	return err == nil
+}

@@ -2,6 +2,8 @@ package text
 
 import (
 	"io"
+	"os"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -162,5 +164,20 @@ func TestClock(t *testing.T) {
 		if got := Took(d); got != want {
 			t.Errorf("took(%v) = %q, want %q", d, got, want)
 		}
+	}
+}
+
+// Output thrown away is read by nobody, although the null device is a character device as a terminal is.
+func TestIsTerminal_NullDevice(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("every character device counts as a terminal there")
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	if IsTerminal(null) {
+		t.Error("the null device counts as a terminal")
 	}
 }
