@@ -140,12 +140,12 @@ func (b *delivery) chunk(limits connector.Limits) ([]pending, []connector.Reject
 	return b.events[:events], b.rejects[:rejects]
 }
 
-// reject moves an event that the log rejected to the rejects, unless it is in the quarantine already. It reports
-// whether the delivery contains that event.
+// reject moves an event that the log rejected to the rejects, unless it is in the quarantine already. A reject that the
+// log rejected loses its item, as the stream must go on. It reports whether the delivery is another one now.
 func (b *delivery) reject(rejected *connector.Rejected) bool {
 	i := slices.IndexFunc(b.events, func(p pending) bool { return p.Key == rejected.Key })
 	if i < 0 {
-		return false
+		return b.withoutItem(rejected.Key)
 	}
 	if tell := b.events[i].refused; tell != nil {
 		tell(rejected.Reason)
@@ -153,6 +153,17 @@ func (b *delivery) reject(rejected *connector.Rejected) bool {
 		b.rejects = append(b.rejects, connector.NewReject(b.events[i].Message, rejected.Reason, b.events[i].received))
 	}
 	b.events = slices.Delete(slices.Clone(b.events), i, i+1)
+	return true
+}
+
+// withoutItem drops the item of a reject that has one. It reports whether there is such a reject.
+func (b *delivery) withoutItem(key connector.Key) bool {
+	i := slices.IndexFunc(b.rejects, func(r connector.Reject) bool { return r.Key == key && len(r.Raw) > 0 })
+	if i < 0 {
+		return false
+	}
+	b.rejects = slices.Clone(b.rejects)
+	b.rejects[i].Raw = nil
 	return true
 }
 

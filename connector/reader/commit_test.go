@@ -169,6 +169,28 @@ func TestReader_WhatTheSinkRejectsGoesToTheQuarantine(t *testing.T) {
 	d.wantLog(connectortest.IDs(1, 4) + " m7 m8")
 }
 
+// If the log takes not even the quarantined item, the item is left out, once, so that the stream goes on. What else was
+// rejected keeps its item, and the caller's rejects stay as they are.
+func TestDelivery_ARejectThatIsTooLargeLosesItsItem(t *testing.T) {
+	keep := connector.Reject{Key: connectortest.Key(1), Raw: []byte("one"), Length: 3}
+	large := connector.Reject{Key: connectortest.Key(2), Raw: []byte("two"), Length: 3, Hash: "hash"}
+	given := []connector.Reject{keep, large}
+	b := delivery{rejects: given}
+	rejected := &connector.Rejected{Key: large.Key, Reason: "too large"}
+	if !b.reject(rejected) {
+		t.Fatal("the reject is not committed without its item")
+	}
+	if got := b.rejects[1]; len(got.Raw) != 0 || got.Length != 3 || got.Hash != "hash" {
+		t.Errorf("the reject became %+v", got)
+	}
+	if string(b.rejects[0].Raw) != "one" || string(given[1].Raw) != "two" {
+		t.Errorf("other items changed: %q, %q", b.rejects[0].Raw, given[1].Raw)
+	}
+	if b.reject(rejected) {
+		t.Error("a reject without an item is tried again")
+	}
+}
+
 // A reject that names no message of the batch fixes nothing, and must not be tried forever.
 func TestReader_ARejectOfAnotherMessageEndsTheStep(t *testing.T) {
 	d := settledDesk(t, connectortest.StartBeginning, connectortest.Newest(4, 1)...)
