@@ -68,7 +68,7 @@ func (r *Replay) judge(of *replayed, item Item) *candidate {
 	case item.Length > twochat.MaxItem:
 		c.outcome, c.because = NotKept, "larger than the "+strconv.Itoa(twochat.MaxItem>>20)+" MiB that an event may have"
 	case item.Kept == 0 && item.Length > 0:
-		c.outcome, c.because = NotKept, "the privacy settings do not let the item be kept"
+		c.outcome, c.because = NotKept, "the item was left out, for privacy or as the sink takes none that large"
 	case item.Kept < item.Length:
 		c.outcome = NotKept
 		c.because = "longer than the " + strconv.Itoa(connector.QuarantineBytes>>10) + " KiB that are kept of an item"
