@@ -18,7 +18,8 @@ const aboutErase = `
 Removes one chat from the sink: its events, and its items in the quarantine,
 byte by byte. What backfill delivered of it goes too. The uuids stay, so that
 nothing brings the messages back (run, backfill, audit --repair), and audit tells
-them apart as erased. What comes into the chat later is new, and is delivered.
+them apart as erased. What is not in the log yet is delivered when it is read:
+let run or backfill catch up first, or erase again when it has.
 
     twochat-connector erase --chat '+595 981 048 477' --dry-run
     twochat-connector erase --chat - < number.txt --yes

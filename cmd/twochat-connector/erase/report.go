@@ -139,7 +139,8 @@ func (r *Report) print(p *cli.Program, asJSON bool) error {
 				text.Counted(s.Events.Looked, "event"))
 		}
 		out.WriteString("If it should be there, name it in another way: by the number with its country code, by the " +
-			"whole WhatsApp id or session key, or by the whole token that its events have as their subject.\n")
+			"whole WhatsApp id or session key, or by the whole token that its events have as their subject. What 2Chat lists " +
+			"and run or backfill has not read yet is not in the log, and comes when it is read.\n")
 	case r.DryRun || len(r.Kept) > 0:
 		r.found(&out)
 	default:
@@ -149,7 +150,9 @@ func (r *Report) print(p *cli.Program, asJSON bool) error {
 		}
 		out.WriteString(`
 Their uuids stay, so that nothing brings them back; audit tells them apart. What
-comes into the chat later is new, and is delivered.
+was not in the log yet is delivered when it is read, as what comes into the chat
+later. While run or backfill catches up, that is also what 2Chat lists already:
+erase again when it has caught up.
 Not reached: what consumers have taken, backups and mirrors of the sink, and the
 chat in 2Chat itself.
 `)
