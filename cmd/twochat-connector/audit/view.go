@@ -155,7 +155,7 @@ func (s StreamReport) noted() []string {
 		n.BeforeStart = 0
 	}
 	say(n.BeforeStart, "listed before the stream's first start: `twochat-connector backfill --stream "+s.Stream+" --all` delivers them")
-	say(n.Expired, "no longer in the log, as retention, a purge or kafka-delete-records took the oldest events: a repair leaves them")
+	say(n.Expired, "no longer in the log, as its oldest events were removed, by retention, a purge, kafka-delete-records or with a file: a repair leaves them")
 	for _, reason := range slices.Sorted(maps.Keys(n.Quarantined)) {
 		say(n.Quarantined[reason], "in the quarantine: "+reason)
 	}
