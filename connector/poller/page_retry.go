@@ -47,7 +47,9 @@ func (r *PageRetry) Next(fault *connector.PageError) (wait time.Duration, failur
 	case connector.FaultCredits:
 		return r.credit.Next(), r.failures
 	case connector.FaultKey, connector.FaultBlocked, connector.FaultNumber, connector.FaultRequest:
-		return r.persistent.Next(), r.failures
+		if fault.Fault != connector.FaultKey || fault.Status != 0 { // else the key could not be read, and nobody was asked
+			return r.persistent.Next(), r.failures
+		}
 	}
 	return max(r.passing.Next(), min(fault.RetryAfter, connector.MaxRetryAfter)), r.failures
 }

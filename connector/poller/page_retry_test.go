@@ -16,7 +16,8 @@ func TestPageRetry(t *testing.T) {
 	}{
 		"passing":    {connector.PageError{Fault: connector.FaultTransient}, soon / 2, 3 * soon / 2},
 		"invalid":    {connector.PageError{Fault: connector.FaultInvalid}, soon / 2, 3 * soon / 2},
-		"a person":   {connector.PageError{Fault: connector.FaultKey}, 15 * time.Second, 45 * time.Second},
+		"a person":   {connector.PageError{Fault: connector.FaultKey, Status: 401}, 15 * time.Second, 45 * time.Second},
+		"no key":     {connector.PageError{Fault: connector.FaultKey}, soon / 2, 3 * soon / 2},
 		"no credits": {connector.PageError{Fault: connector.FaultCredits}, 150 * time.Second, 450 * time.Second},
 		"asked to wait": {
 			connector.PageError{Fault: connector.FaultRateLimited, RetryAfter: time.Minute},

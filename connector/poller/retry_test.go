@@ -48,8 +48,9 @@ func TestPoller_FaultsHaveTheirWaits(t *testing.T) {
 			most: 45 * time.Minute, perDay: 120, lasting: StateNoSource,
 		},
 		{
-			name: "wrong key", fault: connectortest.Fault(connector.FaultKey, 0), least: 10 * time.Second,
-			most: 15 * time.Minute, perDay: 320, lasting: StateNoSource,
+			name:  "wrong key",
+			fault: &connector.PageError{Fault: connector.FaultKey, Status: 401, Err: connectortest.ErrNoAnswer},
+			least: 10 * time.Second, most: 15 * time.Minute, perDay: 320, lasting: StateNoSource,
 		},
 		{
 			name: "number gone", fault: connectortest.Fault(connector.FaultNumber, 0), least: 10 * time.Second,
