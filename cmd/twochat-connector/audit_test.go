@@ -488,7 +488,7 @@ func tryAuditRefusals(t *testing.T) {
 	_, url := fakeAPI(t, twochattest.Options{Seed: 37, History: 20})
 	dir := t.TempDir()
 	path := configure(t, url, "file: { path: "+filepath.Join(dir, "events.jsonl")+" }")
-	if err := os.WriteFile(filepath.Join(dir, "there.html"), []byte("a report"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "there.html"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {

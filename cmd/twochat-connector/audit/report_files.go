@@ -39,9 +39,6 @@ func newReportFiles(path string) (*reportFiles, error) {
 	f := &reportFiles{path: path}
 	for name, to := range map[string]**os.File{path + ".json": &f.json, path + ".html": &f.page} {
 		file, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
-		if errors.Is(err, fs.ErrExist) && abandoned(name) {
-			file, err = os.OpenFile(name, os.O_WRONLY, 0o600)
-		}
 		if errors.Is(err, fs.ErrExist) {
 			f.close()
 			return nil, cli.Hinted(fmt.Errorf("flag --report: %s exists already", name),
@@ -54,12 +51,6 @@ func newReportFiles(path string) (*reportFiles, error) {
 		*to = file
 	}
 	return f, nil
-}
-
-// abandoned reports whether a file is what an audit leaves that is killed: it is empty.
-func abandoned(name string) bool {
-	info, err := os.Lstat(name)
-	return err == nil && info.Mode().IsRegular() && info.Size() == 0
 }
 
 // close removes files that were not written.
