@@ -38,8 +38,9 @@ type Noted struct {
 	NotYet int `json:"not_yet"`
 	// BeforeStart counts messages that were listed before the stream's first start and left out.
 	BeforeStart int `json:"before_start"`
-	// Expired counts messages that are no longer in the log, as retention, a purge or kafka-delete-records took the oldest
-	// events: they are listed below the present beginning of the log or, in Kafka, of their partition.
+	// Expired counts messages that are no longer in the log, as its oldest events were removed, by retention, a purge,
+	// kafka-delete-records or with a file: they are listed below the present beginning of the log or, in Kafka, of their
+	// partition.
 	Expired int `json:"expired"`
 	// Quarantined counts messages that could not become events, by reason.
 	Quarantined map[string]int `json:"quarantined,omitempty"`
@@ -85,7 +86,7 @@ type Range struct {
 	To    uint64 `json:"to"`
 	Count uint64 `json:"count"`
 	// Beginning means that the log, or the partitions that had these events, begin above it, as they do if retention, a
-	// purge or kafka-delete-records removes the oldest events.
+	// purge, kafka-delete-records or the loss of a file removes the oldest events.
 	Beginning bool `json:"beginning,omitempty"`
 }
 
