@@ -271,7 +271,7 @@ func (w *quarantineReader) tellAbout(ctx context.Context, stream string, former 
 			return err
 		}
 	}
-	erased, err := names.Erased(ctx, w.sink)
+	erased, err := pipeline.ErasedUnder(ctx, w.sink, names.All)
 	if err != nil {
 		return nil // as above
 	}

@@ -13,14 +13,14 @@ type ownership struct{ *Poller }
 
 // check returns why a step would be in vain: a *connector.Refusal, or connector.ErrFenced.
 func (p *ownership) check(ctx context.Context) error {
-	if err := p.checkWritable(ctx); err != nil {
-		return err
+	err := p.checkWritable(ctx)
+	if err == nil && p.takenOver(ctx) {
+		err = connector.ErrFenced
 	}
-	if p.takenOver(ctx) {
+	if errors.Is(err, connector.ErrFenced) {
 		p.session.GiveUp()
-		return connector.ErrFenced
 	}
-	return nil
+	return err
 }
 
 // checkWritable asks whether the sink may still be written to, before paying for a page that could not be delivered.
@@ -33,7 +33,6 @@ func (p *ownership) checkWritable(ctx context.Context) error {
 	}
 	found, ok, err := p.config.Log.Peek(ctx)
 	if err == nil && ok && (found.Owner != p.owner || found.Epoch != p.epoch) {
-		p.session.GiveUp()
 		return connector.ErrFenced
 	}
 	return refusal

@@ -33,7 +33,8 @@ func (s *Sink) ReadBack(
 					record.Event, record.Fault = nil, err
 					h.stream, record.Unclaimed = streamNamedIn(line)
 				}
-				if err = nil; record.Unclaimed || h.stream == stream && !isErased(line) {
+				err = nil
+				if record.Unclaimed || h.stream == stream && !isErased(line) {
 					err = event(record)
 				}
 				record.Position.At += int64(len(line)) + 1

@@ -16,8 +16,12 @@ import (
 
 // readList reads a stream's list as far down as requested.
 func (a *Engine) readList(ctx context.Context, one *audited) (*Listed, error) {
-	list := NewListed(one.floor, func(key connector.Key) bool { return !one.log.Has(key) })
-	list.settings, list.decoder.values = one.claim.Settings, one.log.decoder.noValues()
+	begun := func(floor connector.Keys, lacking func(connector.Key) bool) *Listed {
+		list := NewListed(floor, lacking)
+		list.settings, list.decoder.values = one.claim.Settings, one.log.decoder.noValues()
+		return list
+	}
+	list := begun(one.floor, func(key connector.Key) bool { return !one.log.Has(key) })
 	var err error
 	if sink, can := a.sink.(remover); can {
 		if list.removed, err = sink.Removed(ctx, one.checkpoint); err != nil {
@@ -29,8 +33,7 @@ func (a *Engine) readList(ctx context.Context, one *audited) (*Listed, error) {
 	if len(one.floor) > 0 && errors.As(err, &suspicion) {
 		// None of what was listed at the first start is listed any more, so only the end of the list can end the reading.
 		removed := list.removed
-		list = NewListed(nil, list.lacking)
-		list.settings, list.decoder.values = one.claim.Settings, one.log.decoder.noValues()
+		list = begun(nil, list.lacking)
 		list.removed = removed
 		one.start = connector.Start{Beginning: true}
 		err = a.read(ctx, one, list)

@@ -45,18 +45,11 @@ func (one *audited) readName(ctx context.Context, sink sinks.Sink, name string) 
 
 // readErased reads what was erased of a stream on request, under all its names.
 func (one *audited) readErased(ctx context.Context, sink sinks.Sink) error {
-	eraser, can := sink.(sinks.Eraser)
-	if !can {
-		return nil
+	names := append([]string{one.claim.Stream.Name}, one.checkpoint.FormerNames...)
+	erased, err := pipeline.ErasedUnder(ctx, sink, names)
+	if err != nil {
+		return err
 	}
-	var all []connector.Seen
-	for _, name := range append([]string{one.claim.Stream.Name}, one.checkpoint.FormerNames...) {
-		erased, err := eraser.Erased(ctx, name)
-		if err != nil {
-			return fmt.Errorf("read what was erased of stream %s: %w", name, err)
-		}
-		all = append(all, erased...)
-	}
-	one.log.AddErased(connector.SortErased(all), one.checkpoint.Sequence)
+	one.log.AddErased(connector.SortErased(erased), one.checkpoint.Sequence)
 	return nil
 }

@@ -115,8 +115,7 @@ func (e *Engine) settle(ctx context.Context, c *connector.Checkpoint) error {
 
 // erased is what was erased of a checkpoint's stream, under all its names.
 func (e *Engine) erased(ctx context.Context, c *connector.Checkpoint) ([]connector.Seen, error) {
-	names := pipeline.Names{Checkpoint: *c, All: append(slices.Clone(c.FormerNames), c.Stream)}
-	return names.Erased(ctx, e.sink)
+	return pipeline.ErasedUnder(ctx, e.sink, append(slices.Clone(c.FormerNames), c.Stream))
 }
 
 // sinkName describes the configured sink for people.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
@@ -53,7 +52,7 @@ func (e *mover) run(ctx context.Context, stream, from string) error {
 	}
 	switch {
 	case len(wrong) > 0:
-		return cli.Together(distinct(wrong))
+		return cli.Together(wrong)
 	case len(plan) == 0:
 		return cli.Hinted(fmt.Errorf("the sink holds no checkpoint of a configured stream"),
 			"look at the streams' names, and at the sink's: `twochat-connector checkpoint show`")
@@ -70,17 +69,6 @@ func (e *mover) run(ctx context.Context, stream, from string) error {
 // hashed reports whether the tokens of chats depend on the base URL.
 func (e *mover) hashed() bool {
 	return string(e.config.Privacy.Identifiers) == string(twochat.IdentifiersHashed)
-}
-
-// distinct leaves out errors that say the same as an earlier one: a fault of the sink is met once for each stream.
-func distinct(errs []error) []error {
-	var kept []error
-	for _, err := range errs {
-		if !slices.ContainsFunc(kept, func(one error) bool { return one.Error() == err.Error() }) {
-			kept = append(kept, err)
-		}
-	}
-	return kept
 }
 
 // halfMoved says which streams of a plan were moved before the error, at the one with the index failed, and which were

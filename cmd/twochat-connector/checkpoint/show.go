@@ -151,9 +151,9 @@ func (e *Engine) printShown(all []Shown) error {
 		if i > 0 {
 			out.WriteByte('\n')
 		}
-		alike := alike(all[i:])
-		all[i].write(&out, alike, time.Now())
-		i += len(alike)
+		names := alike(all[i:])
+		all[i].write(&out, names, time.Now())
+		i += len(names)
 	}
 	return e.program.Print(out.String())
 }

@@ -66,10 +66,18 @@ func Problems(err error) []Problem {
 	var several severalErrors
 	told, hinted := connector.DiagnosticOf(err)
 	var list []Problem
+	// A fault of the sink as a whole ends each stream in the same words.
+	add := func(problems ...Problem) {
+		for _, one := range problems {
+			if !slices.Contains(list, one) {
+				list = append(list, one)
+			}
+		}
+	}
 	switch {
 	case errors.As(err, &several):
 		for _, one := range several {
-			list = append(list, Problems(one)...)
+			add(Problems(one)...)
 		}
 	case errors.As(err, &refused):
 		for _, finding := range refused {
@@ -77,10 +85,7 @@ func Problems(err error) []Problem {
 		}
 	case errors.As(err, &all):
 		for _, r := range all {
-			// A fault of the sink as a whole ends each stream in the same words.
-			if one := (Problem{r.Thing + ": " + r.Cause, r.Hint}); !slices.Contains(list, one) {
-				list = append(list, one)
-			}
+			add(Problem{r.Thing + ": " + r.Cause, r.Hint})
 		}
 	case errors.As(err, &with):
 		list = append(list, Problem{err.Error(), with.hint})

@@ -46,14 +46,15 @@ func NamesOf(ctx context.Context, sink sinks.Sink, name string) (Names, error) {
 // Present is the name that the stream has now.
 func (n Names) Present() string { return n.All[len(n.All)-1] }
 
-// Erased is what was erased of the stream on request, under all its names; nothing if the sink cannot erase.
-func (n Names) Erased(ctx context.Context, sink sinks.Sink) ([]connector.Seen, error) {
+// ErasedUnder is what was erased on request under each of a stream's names, one after the other; nothing if the sink
+// cannot erase.
+func ErasedUnder(ctx context.Context, sink sinks.Sink, names []string) ([]connector.Seen, error) {
 	eraser, can := sink.(sinks.Eraser)
 	if !can {
 		return nil, nil
 	}
 	var all []connector.Seen
-	for _, name := range n.All {
+	for _, name := range names {
 		erased, err := eraser.Erased(ctx, name)
 		if err != nil {
 			return nil, fmt.Errorf("read what was erased of stream %s: %w", name, err)

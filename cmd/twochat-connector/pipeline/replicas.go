@@ -256,7 +256,7 @@ func (l *arrangement) arrange(ctx context.Context, view fleet.View) {
 	l.Logger.Info("replicas share the streams", "replicas", len(view.Members), "streams_begun", p.begin, "streams_ended",
 		len(p.leaving), "streams_kept", p.kept)
 	if of := r.report(); of.Cause != "" && of.alone() {
-		l.Logger.Warn("replicas cannot find each other, so this one reads every stream", "cause", of.Cause, "hint", of.Hint)
+		l.Logger.Warn(readsAll, "cause", of.Cause, "hint", of.Hint)
 	}
 }
 

@@ -97,13 +97,16 @@ func (r *ReplicasReport) Waits() bool { return r != nil && (r.Waiting || len(r.M
 // alone reports whether this replica reads every stream.
 func (r *ReplicasReport) alone() bool { return len(r.Members) == 1 }
 
+// readsAll is what a replica does that cannot see the others for long.
+const readsAll = "replicas cannot find each other, so this one reads every stream"
+
 // Trouble is why the others cannot be seen, and what this replica does meanwhile; empty if they can.
 func (r *ReplicasReport) Trouble() string {
 	switch {
 	case r.Cause == "":
 		return ""
 	case r.alone():
-		return "replicas cannot find each other, so this one reads every stream: " + r.Cause
+		return readsAll + ": " + r.Cause
 	}
 	return "the others cannot be seen now, and this one goes on with the streams that it has: " + r.Cause
 }

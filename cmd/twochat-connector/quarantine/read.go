@@ -112,7 +112,7 @@ func (s *replayed) lookFor(ctx context.Context, sink sinks.Sink) error {
 			return fmt.Errorf("read the log of stream %s: %w", name, err)
 		}
 	}
-	erased, err := s.names.Erased(ctx, sink)
+	erased, err := pipeline.ErasedUnder(ctx, sink, s.names.All)
 	if err != nil {
 		return err
 	}
