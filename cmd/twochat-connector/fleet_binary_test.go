@@ -240,11 +240,8 @@ func (f *fleetRig) killed() {
 // takenOver checks that the others own everything in time after one has gone without a word.
 func (f *fleetRig) takenOver(how string, others ...int) {
 	f.t.Helper()
-	took := f.settled(time.Now(), 25*time.Second, others...)
-	f.t.Logf("after %s the others own its streams within %s", how, took)
-	if took > fleet.Lifetime+3*handOver {
-		f.t.Errorf("a take-over after %s took %s, want about %s", how, took, fleet.Lifetime+handOver)
-	}
+	took := f.settled(time.Now(), fleet.Lifetime+3*handOver, others...)
+	f.t.Logf("after %s the others own its streams within %s, want about %s", how, took, fleet.Lifetime+handOver)
 }
 
 // sleeps stops a replica for longer than it counts: it finds the others in its place when it wakes.

@@ -54,7 +54,7 @@ const (
 	failureStalled                // a search failed: search again later
 	failureMoved                  // the list moved while it was walked: walk again
 	failureEmpty                  // page 0 is empty, which counts only after several polls in a row
-	// it is unknown what the sink holds, and the pages are lost: reading them again costs calls
+	// nothing of the pages was committed, and they are lost: reading them again costs calls
 	failureReread
 	failureSink // the sink takes nothing now
 )
@@ -65,6 +65,7 @@ func failureOf(err error) failure {
 	var fault *connector.PageError
 	var open *reader.UnresolvedError
 	var suspicion *reader.Suspicion
+	var rejected *connector.Rejected
 	switch {
 	case errors.As(err, &refusal):
 		return failureRefused
@@ -80,7 +81,7 @@ func failureOf(err error) failure {
 		return failureMoved
 	case errors.Is(err, reader.ErrEmpty):
 		return failureEmpty
-	case errors.As(err, &open):
+	case errors.As(err, &open), errors.As(err, &rejected): // a message that nothing can be left out of
 		return failureReread
 	case errors.Is(err, connector.ErrNotNow):
 		return failureSink

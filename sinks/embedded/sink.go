@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -225,10 +226,14 @@ func (s *Sink) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.config.Listen = address.String() // after a restart its clients find it at the same address
-	if err := s.serve(server.Options{Host: address.IP.String(), Port: address.Port}); err != nil {
+	port := address.Port
+	if strings.HasSuffix(s.config.Listen, ":0") {
+		port = server.RANDOM_PORT // the server takes it at once, so that nobody else can between the trial and the start
+	}
+	if err := s.serve(server.Options{Host: address.IP.String(), Port: port}); err != nil {
 		return err
 	}
+	s.config.Listen = s.inside.running().Addr().String() // after a restart its clients find it at the same address
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	// A client that has lost the server reconnects by itself within a moment.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"maps"
+	"slices"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
@@ -52,6 +53,9 @@ const (
 
 	// glance is how long a reader that does not own the stream waits for a transaction that is just ending.
 	glance = 500 * time.Millisecond
+	// hiddenWait is how long a reader waits before it looks again for what an open transaction hides; maxHiddenWait is
+	// how long it does in the end.
+	hiddenWait, maxHiddenWait = 10 * time.Millisecond, 250 * time.Millisecond
 )
 
 func newCheckpoints(s *Sink) *checkpoints {
@@ -61,43 +65,109 @@ func newCheckpoints(s *Sink) *checkpoints {
 }
 
 // newest finds the newest checkpoint of a stream. For an owner, who has fenced all others, it is certain to be the
-// newest that the leader has: newest waits for an open transaction of another stream that hides the end. For any other
+// newest that the leader has: newest waits while open transactions hide one that may be the stream's. For any other
 // caller it is the newest one that is visible within a moment.
-func (c *checkpoints) newest(ctx context.Context, stream connector.Stream, owner bool) (seen sighting, err error) {
+func (c *checkpoints) newest(ctx context.Context, stream connector.Stream, owner bool) (sighting, error) {
+	patience := glance
+	if owner {
+		patience = c.sink.client.transactionEnd()
+	}
+	deadline := time.Now().Add(patience)
+	var upTo []extent
+	for wait := hiddenWait; ; wait = min(2*wait, maxHiddenWait) {
+		seen, hidden, err := c.look(ctx, stream, &upTo)
+		switch {
+		case err != nil || !hidden:
+			return seen, err
+		case time.Now().After(deadline) && owner:
+			return seen, fmt.Errorf("read %s: %w", c.sink.topics.checkpoints, errBehind)
+		case time.Now().After(deadline):
+			return seen, nil
+		}
+		// Others look meanwhile: one of them may be who ends the transaction, as it takes over the stream of its writer.
+		if err := connector.Sleep(ctx, wait); err != nil {
+			return seen, err
+		}
+	}
+}
+
+// look finds the newest checkpoint of a stream that is visible now. It reports whether something is hidden that may be
+// a newer one, below the ends at the first look.
+func (c *checkpoints) look(
+	ctx context.Context, stream connector.Stream, upTo *[]extent,
+) (seen sighting, hidden bool, err error) {
 	select {
 	case token := <-c.gate:
 		defer func() { c.gate <- token }()
 	case <-ctx.Done():
-		return seen, ctx.Err()
+		return seen, false, ctx.Err()
 	}
 	count, err := c.sink.partitions(ctx, c.sink.topics.checkpoints)
 	if err != nil {
-		return seen, err
+		return seen, false, err
 	}
 	ends, err := c.sink.client.extents(ctx, c.sink.topics.checkpoints, count, kafkago.ReadUncommitted)
 	if err != nil {
-		return seen, err
+		return seen, false, err
 	}
-	if err := c.forward(ctx, ends, owner); err != nil {
-		return seen, err
+	if len(*upTo) != len(ends) {
+		*upTo = slices.Clone(ends)
+	}
+	for i := range ends { // a topic that is recreated meanwhile ends further down
+		(*upTo)[i].end = min((*upTo)[i].end, ends[i].end)
+	}
+	if err := c.forward(ctx, ends); err != nil {
+		return seen, false, err
+	}
+	if hidden, err = c.hides(ctx, stream, *upTo); err != nil {
+		return seen, false, err
 	}
 	seen.home = newPartitioner(count).of([]byte(stream.Name))
-	seen.end = ends[seen.home].end
+	seen.end = max((*upTo)[seen.home].end, c.parts[seen.home].high)
 	for step := int64(firstStep); ; step = min(step*stepUp, maxStep) {
 		if raw, ok := c.parts[seen.home].newest[stream.Name]; ok && raw != nil {
 			seen.checkpoint, err = connector.ParseCheckpoint(raw)
 			seen.found = err == nil
-			return seen, err
+			return seen, hidden, err
 		}
 		more, err := c.backward(ctx, ends, step)
 		if err != nil {
-			return seen, err
+			return seen, false, err
 		}
 		if !more {
 			seen.checkpoint, seen.found, seen.alias, err = c.elsewhere(stream)
-			return seen, err
+			return seen, hidden, err
 		}
 	}
+}
+
+// hides reports whether an open transaction hides a checkpoint of the stream, or one of its list under another name.
+// What belongs to others need not be waited for: where many streams are taken over at once, each would wait for all.
+func (c *checkpoints) hides(ctx context.Context, stream connector.Stream, upTo []extent) (bool, error) {
+	for i := range c.parts[:len(upTo)] {
+		from, to := c.parts[i].high, upTo[i].end
+		if from >= to {
+			continue
+		}
+		hidden := false
+		at := topicPartition{c.sink.topics.checkpoints, int32(i)}
+		_, err := c.sink.client.readAs(ctx, kafkago.ReadUncommitted, at, from, to, 0, func(r *protocol.Record) error {
+			key, value, err := contents(r)
+			if err != nil || hidden {
+				return err
+			}
+			other, err := connector.ParseCheckpoint(value)
+			hidden = string(key) == stream.Name || err != nil || stream.HasSourceKey(other.SourceKey)
+			return nil
+		})
+		if errors.Is(err, errBehind) { // it cannot be told
+			return true, nil
+		}
+		if err != nil || hidden {
+			return hidden, err
+		}
+	}
+	return false, nil
 }
 
 // elsewhere looks, once the whole topic is known, for the stream's checkpoint in other partitions (the topic may have
@@ -139,8 +209,8 @@ func (c *checkpoints) elsewhere(
 	return connector.Checkpoint{}, false, alias, nil
 }
 
-// forward reads what is new at the end of each partition.
-func (c *checkpoints) forward(ctx context.Context, ends []extent, owner bool) error {
+// forward reads what is new at the end of each partition, and visible.
+func (c *checkpoints) forward(ctx context.Context, ends []extent) error {
 	if len(c.parts) < len(ends) {
 		stable, err := c.sink.client.extents(ctx, c.sink.topics.checkpoints, len(ends), kafkago.ReadCommitted)
 		if err != nil {
@@ -151,12 +221,8 @@ func (c *checkpoints) forward(ctx context.Context, ends []extent, owner bool) er
 			c.parts = append(c.parts, checkpointPart{low: from, high: from, newest: make(map[string][]byte)})
 		}
 	}
-	timeout := glance
-	if owner {
-		timeout = c.sink.client.transactionEnd()
-	}
 	for i, end := range ends {
-		if err := c.forwardPart(ctx, int32(i), end, timeout, owner); err != nil {
+		if err := c.forwardPart(ctx, int32(i), end); err != nil {
 			return err
 		}
 	}
@@ -164,7 +230,7 @@ func (c *checkpoints) forward(ctx context.Context, ends []extent, owner bool) er
 }
 
 // forwardPart reads what is new at the end of a partition, beginning at its anchor.
-func (c *checkpoints) forwardPart(ctx context.Context, p int32, end extent, timeout time.Duration, owner bool) error {
+func (c *checkpoints) forwardPart(ctx context.Context, p int32, end extent) error {
 	part := &c.parts[p]
 	fresh := func() { *part = checkpointPart{low: end.start, high: end.start, newest: make(map[string][]byte)} }
 	if part.high > end.end || part.high < end.start { // the topic is not the one that was read
@@ -177,7 +243,7 @@ func (c *checkpoints) forwardPart(ctx context.Context, p int32, end extent, time
 			from = part.anchor.offset
 		}
 		newest, last := maps.Clone(part.newest), part.anchor
-		reached, err := c.sink.client.read(ctx, at, from, end.end, timeout, func(r *protocol.Record) error {
+		reached, err := c.sink.client.read(ctx, at, from, end.end, 0, func(r *protocol.Record) error {
 			key, value, err := contents(r)
 			if err != nil {
 				return err
@@ -200,7 +266,7 @@ func (c *checkpoints) forwardPart(ctx context.Context, p int32, end extent, time
 		}
 		part.high, part.newest, part.anchor = max(part.high, reached), newest, last
 		switch {
-		case err == nil || !owner && errors.Is(err, errBehind):
+		case err == nil || errors.Is(err, errBehind):
 			return nil
 		case errors.Is(err, kafkago.OffsetOutOfRange):
 			fresh()

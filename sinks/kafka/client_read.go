@@ -100,9 +100,10 @@ const (
 	fetchWait  = 250 * time.Millisecond
 )
 
-// fetch reads a partition from an offset on, below its last stable offset.
-func (c *client) fetch(
-	ctx context.Context, at topicPartition, offset int64, wait time.Duration,
+// fetch reads a partition from an offset on: below its last stable offset, or, if what is not committed is read as well,
+// below its high watermark.
+func (c *client) fetch(ctx context.Context, at topicPartition, isolation kafkago.IsolationLevel, offset int64,
+	wait time.Duration,
 ) (*fetch.ResponsePartition, error) {
 	var found *fetch.ResponsePartition
 	err := c.again(ctx, func(ctx context.Context) error {
@@ -118,7 +119,7 @@ func (c *client) fetch(
 		// list of aborted transactions, and aborted records pass for committed ones.
 		answer, err := answerAs[*fetch.Response](c.cluster.to(ctx, lead.leader, wait+tryTime, &fetch.Request{
 			ReplicaID: -1, MaxWaitTime: int32(wait.Milliseconds()), MinBytes: 1, MaxBytes: 2 * fetchBytes,
-			IsolationLevel: int8(kafkago.ReadCommitted), SessionID: 0, SessionEpoch: -1,
+			IsolationLevel: int8(isolation), SessionID: 0, SessionEpoch: -1,
 			Topics: []fetch.RequestTopic{{Topic: at.topic, Partitions: []fetch.RequestPartition{{
 				Partition: at.partition, CurrentLeaderEpoch: lead.epoch, FetchOffset: offset, LogStartOffset: -1,
 				PartitionMaxBytes: fetchBytes,
@@ -147,9 +148,16 @@ func (c *client) fetch(
 func (c *client) read(
 	ctx context.Context, at topicPartition, from, to int64, timeout time.Duration, each func(*protocol.Record) error,
 ) (int64, error) {
+	return c.readAs(ctx, kafkago.ReadCommitted, at, from, to, timeout, each)
+}
+
+// readAs is read with an isolation level. ReadUncommitted also passes on what is aborted, or not committed yet.
+func (c *client) readAs(ctx context.Context, isolation kafkago.IsolationLevel, at topicPartition, from, to int64,
+	timeout time.Duration, each func(*protocol.Record) error,
+) (int64, error) {
 	deadline := time.Now().Add(timeout)
 	for from < to {
-		answer, err := c.fetch(ctx, at, from, min(fetchWait, timeout))
+		answer, err := c.fetch(ctx, at, isolation, from, min(fetchWait, timeout))
 		if err != nil {
 			return from, err
 		}

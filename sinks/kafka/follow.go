@@ -199,7 +199,7 @@ func (f *follower) compare(a, b followed) int {
 func (f *follower) live(ctx context.Context, p int, from int64) {
 	at := topicPartition{f.sink.topics.events, int32(p)}
 	for ctx.Err() == nil {
-		answer, err := f.sink.client.fetch(ctx, at, from, time.Second)
+		answer, err := f.sink.client.fetch(ctx, at, kafkago.ReadCommitted, from, time.Second)
 		if err == nil {
 			var next int64
 			next, err = committed(answer, from, func(r *protocol.Record) error {

@@ -2,13 +2,16 @@ package kafka
 
 import (
 	"errors"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/sinks/sinktest"
@@ -56,9 +59,104 @@ func TestOpenTransactionBeside(t *testing.T) {
 	})
 }
 
+// TestOpenTransactionOfAnother takes streams over while the transaction of another stream's dead owner is open. Nobody
+// waits for what cannot be its own; and whoever waits leaves room for the one that takes over the other stream, as that
+// is what ends the transaction.
+func TestOpenTransactionOfAnother(t *testing.T) {
+	everyBroker(t, func(t *testing.T, b *broker) {
+		config := Config{Topic: newTopic(), TransactionTimeout: 10 * time.Minute}
+		createTopics(t, b, config)
+		w := newWriter(t, b, config, "one")
+		w.acquire()
+		if err := w.commit(5); err != nil {
+			t.Fatal(err)
+		}
+		other, third := sinktest.Claim("595981048478", "dead"), sinktest.Claim("595981048479", "dead")
+		home := topicPartition{config.Topic + ".checkpoints", 0}
+		dies := func(claim connector.Claim) {
+			begun := claim.TakeOver(connector.Checkpoint{}, time.Now())
+			value, err := begun.AppendJSON(nil, sinktest.TypePrefix)
+			if err != nil {
+				t.Error(err)
+			}
+			leaveOpenIn(t, b, config, claim.Stream.Name, value, home)
+		}
+		dies(other)
+		two := newWriter(t, b, config, "two")
+		sabotaged := sabotage(two.sink)
+		sabotaged.mu.Lock()
+		// and one more between its reading and its own record
+		sabotaged.before[kmsg.AddPartitionsToTxn.Int16()] = func() { dies(third) }
+		sabotaged.mu.Unlock()
+		if state, err := two.log.Acquire(within(t)); err != nil || state.Checkpoint.Sequence != 5 {
+			t.Fatalf("sequence %d, %v", state.Checkpoint.Sequence, err)
+		}
+		renamed := other.Stream
+		renamed.Name = "renamed"
+		upTo := extentsOf(t, two.sink, home, kafkago.ReadUncommitted)
+		if hides, err := two.sink.checkpoints.hides(t.Context(), renamed, upTo); !hides || err != nil {
+			t.Fatalf("a checkpoint of the same list under another name: hidden %v, %v", hides, err)
+		}
+		if hidden := hiddenIn(t, two.sink, home); hidden == 0 {
+			t.Fatal("the transaction of the other stream is over")
+		}
+
+		// Now the newest checkpoint is behind them. All streams are taken over by one process.
+		three := openSink(t, b, config, connector.Encoding{})
+		defer three.Close()
+		var waits sync.WaitGroup
+		waits.Go(func() {
+			log := three.Log(sinktest.Claim(w.stream, "three"))
+			defer log.Close()
+			if state, err := log.Acquire(within(t)); err != nil || state.Checkpoint.Sequence != 5 {
+				t.Errorf("sequence %d, %v", state.Checkpoint.Sequence, err)
+			}
+		})
+		for took := false; !took; { // until the first one has the gate, and so looks first
+			took = len(three.checkpoints.gate) == 0
+			runtime.Gosched()
+		}
+		for _, stream := range []string{other.Stream.Name, third.Stream.Name} {
+			log := three.Log(sinktest.Claim(stream, "three"))
+			defer log.Close()
+			if _, err := log.Acquire(within(t)); err != nil {
+				t.Errorf("a stream whose owner died: %v", err)
+			}
+		}
+		waits.Wait()
+	})
+}
+
+// hiddenIn is how many offsets of a partition open transactions hide.
+func hiddenIn(t *testing.T, sink *Sink, at topicPartition) int64 {
+	t.Helper()
+	return extentsOf(t, sink, at, kafkago.ReadUncommitted)[at.partition].end -
+		extentsOf(t, sink, at, kafkago.ReadCommitted)[at.partition].end
+}
+
+// extentsOf are the extents of the partitions of a topic, up to one.
+func extentsOf(t *testing.T, sink *Sink, at topicPartition, isolation kafkago.IsolationLevel) []extent {
+	t.Helper()
+	found, err := sink.client.extents(t.Context(), at.topic, int(at.partition)+1, isolation)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
 // leaveOpen lets the owner of a stream die with an open transaction, in the partition of the checkpoints and in all of
 // the events, and returns its transactional id.
 func leaveOpen(t *testing.T, b *broker, config Config, stream string) (id string) {
+	t.Helper()
+	partitions := []topicPartition{{config.Topic + ".checkpoints", 0}}
+	for p := range int32(DefaultPartitions) {
+		partitions = append(partitions, topicPartition{config.Topic, p})
+	}
+	return leaveOpenIn(t, b, config, stream, []byte("{}"), partitions...)
+}
+
+// leaveOpenIn is leaveOpen in partitions, with a record of this value in each.
+func leaveOpenIn(t *testing.T, b *broker, config Config, stream string, value []byte, partitions ...topicPartition) (id string) {
 	t.Helper()
 	dead := openSink(t, b, config, connector.Encoding{})
 	id = dead.transactionalID(stream)
@@ -66,16 +164,12 @@ func leaveOpen(t *testing.T, b *broker, config Config, stream string) (id string
 	if err != nil {
 		t.Fatal(err)
 	}
-	partitions := []topicPartition{{config.Topic + ".checkpoints", 0}}
-	for p := range int32(DefaultPartitions) {
-		partitions = append(partitions, topicPartition{config.Topic, p})
-	}
 	if err := dead.client.addPartitions(t.Context(), id, who, partitions); err != nil {
 		t.Fatal(err)
 	}
 	batches := make([]*produceBatch, len(partitions))
 	for i, at := range partitions {
-		batch, err := encodeBatch(&record{key: []byte(stream), value: []byte("{}")}, time.Now())
+		batch, err := encodeBatch(&record{key: []byte(stream), value: value}, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}

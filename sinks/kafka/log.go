@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
 
 	"github.com/twochat-connector/twochat-connector/connector"
@@ -136,11 +137,18 @@ func (l *log) unsurpassed(ctx context.Context, read, wrote sighting) error {
 		return fmt.Errorf("%w: %s/%d", errMoved, at.topic, at.partition)
 	}
 	newer := false
-	_, err := l.sink.client.read(ctx, at, read.end, wrote.end-1, settleTime, func(r *protocol.Record) error {
+	look := func(r *protocol.Record) error {
 		key, _, err := contents(r)
 		newer = newer || string(key) == l.claim.Stream.Name
 		return err
-	})
+	}
+	// What is not there even uncommitted cannot be committed. So the transactions of others need not be waited for, which
+	// would be a queue where many streams are taken over at once.
+	_, err := l.sink.client.readAs(ctx, kafkago.ReadUncommitted, at, read.end, wrote.end-1, 0, look)
+	if err != nil || newer {
+		newer = false
+		_, err = l.sink.client.read(ctx, at, read.end, wrote.end-1, settleTime, look)
+	}
 	if err == nil && newer {
 		err = fmt.Errorf("%w: %s/%d", errSurpassed, at.topic, at.partition)
 	}

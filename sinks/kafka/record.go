@@ -51,6 +51,7 @@ type record struct {
 	key     []byte
 	value   []byte
 	headers []protocol.Header
+	reject  *connector.Reject // that it holds, if it is one of the quarantine
 }
 
 // draft is a record being built. The next one reuses its memory.

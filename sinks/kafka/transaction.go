@@ -50,7 +50,9 @@ func (t *transaction) sort(
 		if err != nil {
 			return err
 		}
-		put(t.sink.topics.quarantine, &record{key: []byte(claim.Stream.Name), value: value, headers: structuredHeaders()})
+		put(t.sink.topics.quarantine, &record{
+			key: []byte(claim.Stream.Name), value: value, headers: structuredHeaders(), reject: &rejects[i],
+		})
 	}
 	raw, err := t.session.positions.encode()
 	if err != nil {
@@ -138,10 +140,9 @@ func (t *transaction) settle(part *partitionBatch, answer *produceBatch) error {
 		t.session.chunk = max(t.session.chunk/2, 16<<10)
 		part.limit = sent / 2
 	case len(part.events) > 0:
-		return &connector.Rejected{
-			Key:    part.events[0].Key,
-			Reason: "it is larger than topic " + part.at.topic + " accepts (max.message.bytes)",
-		}
+		return part.tooLarge(part.events[0].Key)
+	case part.records[0].reject != nil && len(part.records[0].reject.Raw) > 0: // it can do without its item
+		return part.tooLarge(part.records[0].reject.Key)
 	default:
 		return &connector.Refusal{
 			Thing: "topic " + part.at.topic, Cause: "it does not accept a record as large as this one",
@@ -150,6 +151,11 @@ func (t *transaction) settle(part *partitionBatch, answer *produceBatch) error {
 	}
 	part.batch = nil
 	return nil
+}
+
+// tooLarge rejects the message of the only record of a batch.
+func (a *partitionBatch) tooLarge(key connector.Key) error {
+	return &connector.Rejected{Key: key, Reason: "it is larger than topic " + a.at.topic + " accepts (max.message.bytes)"}
 }
 
 // advanced records the new end of a partition. It refuses a partition that ended further up before: it was recreated or
