@@ -66,7 +66,7 @@ func fleetOf(t *testing.T, binary string, p place) {
 	for i := range fleetReplicas {
 		f.start(t, i)
 	}
-	took := f.settled(time.Now(), 30*time.Second, 0, 1, 2)
+	took := f.settled(time.Now(), time.Minute, 0, 1, 2) // a new broker takes its time, too
 	t.Logf("three replicas share the streams after %s", took)
 	if !eventually(t.Context(), time.Minute, f.live) {
 		t.Fatal("not all streams begin")

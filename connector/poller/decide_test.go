@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/connectortest"
 	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
@@ -61,6 +62,7 @@ func TestFailureOf(t *testing.T) {
 		failureReread: {
 			&reader.UnresolvedError{Cause: connector.ErrNotNow},
 			&reader.UnresolvedError{Cause: errors.New("no answer")},
+			&connector.Rejected{Key: connectortest.Message(5).Key, Reason: "too large"},
 		},
 		failureSink:    {connector.ErrNotNow},
 		failureUnclear: {errors.New("no answer")},

@@ -86,7 +86,7 @@ func TestConformance(t *testing.T) {
 			sinktest.Run(t, sinktest.Suite{
 				// There is one server per process, so sinks on the same storage are those of one server.
 				New:     func(t *testing.T) sinktest.Storage { return newStorage(t, mode) },
-				Promise: sinktest.AllOrNothing, Oversized: 5 << 20,
+				Promise: sinktest.AllOrNothing, Oversized: 5 << 20, OversizedItem: 5 << 20,
 			})
 		})
 	}

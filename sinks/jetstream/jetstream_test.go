@@ -257,7 +257,7 @@ func TestConformance(t *testing.T) {
 					storage.Folder = s.options.StoreDir
 					return storage
 				},
-				Promise: sinktest.AllOrNothing, Oversized: 2 << 20,
+				Promise: sinktest.AllOrNothing, Oversized: 2 << 20, OversizedItem: 2 << 20,
 			})
 		})
 	}

@@ -71,7 +71,7 @@ func conform(t *testing.T, newBroker func(t *testing.T) *broker, config Config, 
 	oversized int,
 ) {
 	sinktest.Run(t, sinktest.Suite{
-		Promise: sinktest.AllOrNothing, Oversized: oversized,
+		Promise: sinktest.AllOrNothing, Oversized: oversized, OversizedItem: 5 * oversized,
 		New: func(t *testing.T) sinktest.Storage {
 			b := newBroker(t)
 			config := config

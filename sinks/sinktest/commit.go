@@ -188,6 +188,26 @@ var commitRules = []rule{
 			s.wantLog(claim.Stream.Name, events)
 		},
 	},
+	{
+		name:   "commit: a reject whose item is too large is rejected by name, and without the item it is kept",
+		except: unlessOversizedItem,
+		test: func(s *scene) {
+			claim := Claim("595981048477", "one")
+			log := s.log(s.open(), claim)
+			c := s.acquire(log).Checkpoint
+			reject, other := Reject(claim.Stream, 2), Reject(claim.Stream, 1)
+			reject.Raw = []byte(strings.Repeat("x", s.suite.OversizedItem))
+			events := Events(claim.Stream, 1, 3)
+			rejects := []connector.Reject{other, reject}
+			s.wantRejected(log.Commit(s.context(), events, rejects, Next(c, events, rejects, 3)), reject.Key)
+			s.wantLog(claim.Stream.Name, nil)
+
+			rejects[1].Raw = nil
+			c = s.commit(log, c, events, rejects...)
+			s.wantState(s.acquire(log), c, events)
+			s.wantLog(claim.Stream.Name, events)
+		},
+	},
 	{name: "commit: before any Acquire nothing is written", test: func(s *scene) {
 		claim := Claim("595981048477", "one")
 		log := s.log(s.open(), claim)

@@ -45,6 +45,8 @@ type Suite struct {
 	Promise Promise
 	// Oversized is a number of bytes of data that is too many for one event in this sink; 0 if there is none.
 	Oversized int
+	// OversizedItem is a number of bytes that is too many for the item of a reject in this sink; 0 if there is none.
+	OversizedItem int
 	// Exclusive means that a second sink on a storage in use gets a *connector.Refusal; owners then compete as logs of one
 	// sink.
 	Exclusive bool
@@ -148,6 +150,13 @@ func unlessKept(s *Suite, _ *Storage) string {
 func unlessOversized(s *Suite, _ *Storage) string {
 	if s.Oversized == 0 {
 		return "no event is too large"
+	}
+	return ""
+}
+
+func unlessOversizedItem(s *Suite, _ *Storage) string {
+	if s.OversizedItem == 0 {
+		return "no item is too large for the quarantine"
 	}
 	return ""
 }
