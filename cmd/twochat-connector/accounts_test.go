@@ -83,6 +83,7 @@ func startAccounts(t *testing.T, count, revoked, spent, hangs int, sink string) 
 // Of twenty accounts, one is revoked, one is spent and one never answers. The others deliver everything that they
 // list, and go on.
 func TestRun_AccountsDoNotTouchEachOther(t *testing.T) {
+	t.Parallel()
 	const count, revoked, spent, hangs = 20, 3, 7, 11
 	events := filepath.Join(t.TempDir(), "events.jsonl")
 	api, path := startAccounts(t, count, revoked, spent, hangs, "file: { path: "+events+" }")
@@ -145,6 +146,7 @@ func TestRun_AccountsDoNotTouchEachOther(t *testing.T) {
 
 // Commands take an account's key, limit and base URL from the stream, and judge each account by itself.
 func TestCommands_OfAccounts(t *testing.T) {
+	t.Parallel()
 	events := filepath.Join(t.TempDir(), "events.jsonl")
 	api, path := startAccounts(t, 3, 1, -1, -1, "file: { path: "+events+" }")
 	code, out, errOut := finish(t, "check", "--config", path)

@@ -20,7 +20,6 @@ const adminToken = "admin-canary-5d1c0be7"
 // With a token and TLS, status can ask the admin server by its configuration alone, or by URL with the token and the
 // authority. If one of them is missing, status says which. Nothing prints the token.
 func TestAdmin_TokenAndTLS(t *testing.T) {
-	noLeaks(t)
 	_, url := fakeAPI(t, twochattest.Options{Seed: 10, History: 30})
 	dir := t.TempDir()
 	cert, key := sinktest.SelfSigned(t, time.Now().Add(-time.Minute))
@@ -93,7 +92,6 @@ func TestAdmin_TokenAndTLS(t *testing.T) {
 
 // A probe needs no token. It needs TLS if the server has TLS.
 func TestAdmin_ProbesWithoutToken(t *testing.T) {
-	noLeaks(t)
 	_, url := fakeAPI(t, twochattest.Options{Seed: 11, History: 30})
 	r := startWith(t, []string{"TWOCHAT_ADMIN_TOKEN=" + adminToken}, "run", "--config",
 		configure(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }"))
@@ -115,7 +113,6 @@ func TestAdmin_ProbesWithoutToken(t *testing.T) {
 
 // A token that is too short is refused by check, with and without --offline, and by run, with the same hint.
 func TestAdmin_ShortToken(t *testing.T) {
-	noLeaks(t)
 	_, url := fakeAPI(t, twochattest.Options{Seed: 10, History: 3})
 	dir := t.TempDir()
 	token := filepath.Join(dir, "token")

@@ -20,7 +20,6 @@ import (
 )
 
 func TestAdmin_OfARunningInstance(t *testing.T) {
-	noLeaks(t)
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 9, History: 120})
 	events := filepath.Join(t.TempDir(), "events.jsonl")
 	r := start(t, "run", "--config", configure(t, url, "file: { path: "+events+" }"))
@@ -68,7 +67,7 @@ func TestAdmin_OfARunningInstance(t *testing.T) {
 
 // status --wait asks again while nothing answers or something is wrong.
 func TestStatus_Wait(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	var asked atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		switch asked.Add(1) {
@@ -96,7 +95,6 @@ func TestStatus_Wait(t *testing.T) {
 
 // A configuration file that is wrong does not keep status from the instance that runs with the one before.
 func TestStatus_WrongFile(t *testing.T) {
-	noLeaks(t)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "" {
 			t.Error("a token is sent although the settings of the admin server are wrong")

@@ -12,7 +12,7 @@ import (
 
 // A history is audited against what is listed below the live stream's beginning, and repaired beside a running instance.
 func TestAudit_History(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	for _, kind := range []string{"JetStream", "Kafka", "file"} {
 		t.Run(kind, func(t *testing.T) {
 			fake, url := fakeAPI(t, twochattest.Options{Seed: 41, History: 800})

@@ -31,7 +31,7 @@ func carry(t *testing.T, stream, from, to string) {
 // A stream that goes to another sink and back is audited in each: what the other one has is not gone, and what somebody
 // removes still is.
 func TestAudit_ImportedAndBack(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 91, History: 200})
 	dir := t.TempDir()
 	first := configure(t, url, "file: { path: "+filepath.Join(dir, "first.jsonl")+" }")
@@ -72,7 +72,7 @@ func TestAudit_ImportedAndBack(t *testing.T) {
 
 // Another pseudonym key, mode or name changes tokens and numbers, not messages.
 func TestAudit_Rekeyed(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 92, History: 100})
 	sink := "file: { path: " + filepath.Join(t.TempDir(), "events.jsonl") + " }"
 	hashed, clear := configure(t, url, sink), configure(t, url, sink, "privacy: { identifiers: clear }")
@@ -103,7 +103,7 @@ func TestAudit_Rekeyed(t *testing.T) {
 
 // A file that somebody shortened is refused, so audit says what has to come before a repair; that works as printed.
 func TestAudit_RepairOfAShortenedFile(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	_, url := fakeAPI(t, twochattest.Options{Seed: 93, History: 200})
 	log := filepath.Join(t.TempDir(), "events.jsonl")
 	path := configure(t, url, "file: { path: "+log+" }")

@@ -90,7 +90,7 @@ func deleteRecords(t *testing.T, broker string, partitions ...int32) (removed in
 // What kafka-delete-records or retention took from some partitions is no longer in the log. It is not missing, and a
 // repair does not deliver it again; what is missing besides is repaired.
 func TestAudit_KafkaPartitionsThatLostTheirOldest(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 71, History: 600})
 	broker := anyKafka(t)
 	path := configure(t, url, "kafka: { brokers: ['"+broker+"'], create: true, replicas: 1 }")

@@ -119,7 +119,6 @@ func wantTampered(t *testing.T, s audit.StreamReport, did tampered, restored boo
 
 // TestAudit runs the command on each sink in parallel, after somebody has changed the log.
 func TestAudit(t *testing.T) {
-	noLeaks(t)
 	for name, test := range map[string]func(*testing.T){
 		"file":               tryAuditFile,
 		"JetStream":          tryAuditJetStream,

@@ -102,7 +102,7 @@ func result(t *testing.T, out string) backfill.Summary {
 
 // Each message is delivered once, in the live stream or in its history, although the list moves while both are read.
 func TestBackfill_BesideALiveRun(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, api := fakeAPI(t, twochattest.Options{Seed: 3, History: 3000, Drift: twochattest.Drift{
 		Inserts: .2, Bursts: .004,
 		BurstMax: 250,
@@ -180,7 +180,7 @@ func TestBackfill_BesideALiveRun(t *testing.T) {
 
 // A history that is stopped again and again is complete in the end.
 func TestBackfill_GoesOnAfterAStop(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, api := fakeAPI(t, twochattest.Options{Seed: 4, History: 20_000})
 	path, server := historyConfig(t, api)
 	live := liveStream(t, path)
@@ -221,7 +221,7 @@ func TestBackfill_GoesOnAfterAStop(t *testing.T) {
 
 // If a message comes in late where the walk over the history has already passed, the sweep at the end finds it.
 func TestBackfill_LateAmongTheHistory(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, api := fakeAPI(t, twochattest.Options{Seed: 6, History: 9000, HistoryStep: 20 * time.Second})
 	path, server := historyConfig(t, api)
 	wantCode(t, liveStream(t, path).end(), 0)
@@ -253,7 +253,7 @@ func isEnded(r *running) bool {
 }
 
 func TestBackfill_Since(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	_, api := fakeAPI(t, twochattest.Options{Seed: 5, History: 2000, HistoryStep: time.Minute})
 	path, _ := historyConfig(t, api)
 	liveStream(t, path).end()
@@ -280,7 +280,6 @@ func TestBackfill_Since(t *testing.T) {
 }
 
 func TestBackfill_SaysWhatIsMissing(t *testing.T) {
-	noLeaks(t)
 	fake, api := fakeAPI(t, twochattest.Options{History: 300})
 	path, _ := historyConfig(t, api)
 	for _, row := range []struct {
@@ -316,7 +315,7 @@ func TestBackfill_SaysWhatIsMissing(t *testing.T) {
 // A file belongs to the one process that writes it, so the history has a file of its own. A second backfill cannot
 // write it at the same time.
 func TestBackfill_FileBeside(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, api := fakeAPI(t, twochattest.Options{History: 2000})
 	folder := t.TempDir()
 	path := configure(t, api, "file: { path: "+filepath.Join(folder, "events.jsonl")+" }")
@@ -345,7 +344,7 @@ func TestBackfill_FileBeside(t *testing.T) {
 // The estimate's bounds hold: a list that stands still costs at least the fewest calls, one that always moves at most
 // the most.
 func TestBackfill_EstimateHolds(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	for name, drift := range map[string]twochattest.Drift{
 		"still":  {},
 		"moving": {Inserts: 1, Bursts: .05, BurstMax: 120, BurstPages: 1},
@@ -370,7 +369,7 @@ func TestBackfill_EstimateHolds(t *testing.T) {
 
 // The reserve of the month's budget belongs to the live stream.
 func TestBackfill_LeavesTheReserve(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, api := fakeAPI(t, twochattest.Options{History: 3000})
 	path, _ := historyConfig(t, api)
 	wantCode(t, liveStream(t, path).end(), 0)
@@ -392,7 +391,6 @@ func TestBackfill_LeavesTheReserve(t *testing.T) {
 }
 
 func TestBackfill_NothingLeftOut(t *testing.T) {
-	noLeaks(t)
 	_, api := fakeAPI(t, twochattest.Options{History: 150})
 	path, _ := historyConfig(t, api)
 	replace(t, path, "start: now", "start: beginning")

@@ -10,7 +10,7 @@ import (
 
 // If the credits run out, a backfill waits, says so, and can be stopped. With new credits the same command goes on.
 func TestBackfill_WaitsForCredits(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, api := fakeAPI(t, twochattest.Options{History: 3000})
 	path, _ := historyConfig(t, api)
 	liveStream(t, path).end()
@@ -49,7 +49,6 @@ func TestBackfill_WaitsForCredits(t *testing.T) {
 
 // A fault that waiting cannot fix ends a backfill at once, with a hint.
 func TestBackfill_EndsWhereWaitingMendsNothing(t *testing.T) {
-	noLeaks(t)
 	fake, api := fakeAPI(t, twochattest.Options{History: 3000})
 	path, _ := historyConfig(t, api)
 	liveStream(t, path).end()

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"go.uber.org/goleak"
 
 	"github.com/twochat-connector/twochat-connector/connector/twochat/twochattest"
 )
@@ -39,7 +40,8 @@ func TestMain(m *testing.M) {
 				log.Fatal(err)
 			}
 		}
-		os.Exit(m.Run())
+		goleak.VerifyTestMain(m)
+		return
 	}
 	if err := play(role); err != nil {
 		log.Fatal(err)

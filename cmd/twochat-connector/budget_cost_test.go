@@ -74,6 +74,7 @@ func TestCost_WithinTheBudget(t *testing.T) {
 // The monthly cost that check and explain print is what run spends, also if a sweep reads many pages and the account
 // is asked.
 func TestCost_IsWhatRunSpends(t *testing.T) {
+	t.Parallel()
 	hours := 12
 	if testing.Short() {
 		hours = 2

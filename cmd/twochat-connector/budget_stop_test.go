@@ -16,6 +16,7 @@ import (
 // poll.when_spent: stop makes the budget hard: no call is made beyond it, of any kind, live or in a backlog, whether
 // others use the account or not. Every report says so, and polling goes on when the account's month starts again.
 func TestPipeline_StopsWhenTheBudgetIsSpent(t *testing.T) {
+	t.Parallel()
 	const budget = 3000
 	for name, backlog := range map[string]int{"live": 10, "backlog": 60_000} {
 		t.Run(name, func(t *testing.T) {
@@ -75,6 +76,7 @@ func TestPipeline_StopsWhenTheBudgetIsSpent(t *testing.T) {
 
 // The last call of the budget is really the last, however many streams ask at once.
 func TestPipeline_AHardBudgetIsKeptToTheLastCall(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const budget = 500
 		numbers := []string{"+15550100100", "+15550100101", "+15550100102", "+15550100103"}

@@ -21,6 +21,7 @@ import (
 // While one number catches up on 50,000 messages, the other numbers keep their interval, at the rate of the documented
 // account.
 func TestPipeline_CatchUpLeavesLiveStreamsTheirInterval(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		numbers := []string{"+15550100100", "+15550100101", "+15550100102", "+15550100103", "+15550100104"}
 		fake := twochattest.New(twochattest.Options{
@@ -286,7 +287,6 @@ func TestPipeline_RemembersTheReset(t *testing.T) {
 
 // A budget that is above the account's plan is said with the account, before what else there is to say.
 func TestBudget_AboveThePlan(t *testing.T) {
-	noLeaks(t)
 	_, url := fakeAPI(t, twochattest.Options{Seed: 99, History: 5, Credits: 500_000})
 	path := configure(t, url, "stdout: {}")
 	for monthly, above := range map[string]bool{"1000000000": true, "500000": false} {

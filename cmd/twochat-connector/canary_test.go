@@ -54,10 +54,10 @@ func everyFault(rate float64) []twochattest.Chance {
 // goes wrong, at every log level and in every privacy mode (invariant I13). The process's arguments contain none
 // either, because none is ever passed there.
 func TestCanary(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("nine programs one after the other: not in short mode")
 	}
-	noLeaks(t)
 	t.Cleanup(func() { log.SetOutput(os.Stderr) })
 	dir := t.TempDir()
 	key := filepath.Join(dir, "pseudonyms")

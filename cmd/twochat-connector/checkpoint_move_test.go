@@ -83,7 +83,7 @@ func otherSinks(t *testing.T) map[string]string {
 
 // A checkpoint is carried to an empty sink of each kind. The sequence goes on there, and nothing is delivered twice.
 func TestCheckpoint_ExportImport(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 81, History: 300})
 	former := configure(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
 	deliver(t, former, 300)
@@ -132,7 +132,7 @@ func TestCheckpoint_ExportImport(t *testing.T) {
 
 // A broker that was restored from a backup goes on after what was delivered, not after what the backup holds.
 func TestCheckpoint_ImportIntoARestoredSink(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 82, History: 100})
 	dir := t.TempDir()
 	events := filepath.Join(dir, "events.jsonl")
@@ -174,7 +174,7 @@ func TestCheckpoint_ImportIntoARestoredSink(t *testing.T) {
 
 // Events without their checkpoint are refused, and the hint names the command that brings it back.
 func TestCheckpoint_ImportOfALostOne(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 90, History: 40})
 	server := embeddedServer(t)
 	path := configure(t, url, "jetstream: { url: '"+server+"' }")
@@ -203,7 +203,6 @@ func TestCheckpoint_ImportOfALostOne(t *testing.T) {
 }
 
 func TestCheckpoint_ImportRefuses(t *testing.T) {
-	noLeaks(t)
 	_, url := fakeAPI(t, twochattest.Options{Seed: 83, History: 30})
 	path := configure(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
 	deliver(t, path, 30)
@@ -264,7 +263,7 @@ func sinkOf(t *testing.T, path string) string {
 
 // The refusal of a list under another name names a command. That command, as printed, fixes it on each sink.
 func TestCheckpoint_Rename(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 84, History: 300})
 	total := uint64(300)
 	for name, sink := range otherSinks(t) {
@@ -315,7 +314,6 @@ func asOf300(out string, total uint64) string {
 
 // A rename can be reversed, and the sequence goes on.
 func TestCheckpoint_RenameBack(t *testing.T) {
-	noLeaks(t)
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 85, History: 60})
 	path := configure(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
 	deliver(t, path, 60)
@@ -350,7 +348,7 @@ func TestCheckpoint_RenameBack(t *testing.T) {
 // A rename that is killed after any of its commits leaves nothing that could be read under both names. The same
 // command finishes it.
 func TestCheckpoint_RenameThatWasKilled(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 86, History: 40})
 	count := 40
 	for _, commits := range []int{1, 2} {
@@ -386,7 +384,7 @@ func TestCheckpoint_RenameThatWasKilled(t *testing.T) {
 
 // What was delivered under the new name before the rename is finished stays there.
 func TestCheckpoint_RenameOfOneThatWentOn(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 89, History: 40})
 	sink := "jetstream: { url: '" + embeddedServer(t) + "' }"
 	former, path := configure(t, url, sink), configure(t, url, sink)
@@ -430,7 +428,7 @@ func renameInPart(t *testing.T, path string, commits int) {
 
 // Another base URL for the same lists is accepted if the former one proves that they are the same.
 func TestCheckpoint_Move(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 87, History: 300})
 	proxy, err := fake.Start()
 	if err != nil {
@@ -474,7 +472,7 @@ func TestCheckpoint_Move(t *testing.T) {
 
 // After a rename and a move, the former name can be taken back.
 func TestCheckpoint_RenameBackAfterMove(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 94, History: 60})
 	proxy, err := fake.Start()
 	if err != nil {
@@ -511,7 +509,7 @@ func TestCheckpoint_RenameBackAfterMove(t *testing.T) {
 
 // Without --take-over an instance that runs, or may run, is not disturbed. With it, nothing is harmed.
 func TestCheckpoint_BesideALiveRun(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 88, History: 40})
 	listen := clitest.ClosedPort(t)
 	path := configure(t, url, "jetstream: { url: '"+embeddedServer(t)+"' }")

@@ -49,7 +49,7 @@ func twoURLs(t *testing.T, o twochattest.Options) (fake *twochattest.Fake, url, 
 
 // If one stream cannot be moved, none is: what is wrong is found, all of it, before anything is written.
 func TestCheckpoint_MoveIsAllOrNothing(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	_, url, moved := twoURLs(t, twochattest.Options{Seed: 101, History: 30, Numbers: threeNumbers})
 	sinks := otherSinks(t)
 	for _, name := range []string{"file", "JetStream", "kafka"} {
@@ -86,7 +86,6 @@ func TestCheckpoint_MoveIsAllOrNothing(t *testing.T) {
 
 // Another base URL and another privacy mode, or another pseudonym key, are accepted together. Each hint leads on.
 func TestCheckpoint_MoveToAnotherPrivacy(t *testing.T) {
-	noLeaks(t)
 	_, url, moved := twoURLs(t, twochattest.Options{Seed: 102, History: 30})
 	key := func(content string) string {
 		path := filepath.Join(t.TempDir(), "key")
@@ -127,7 +126,6 @@ func TestCheckpoint_MoveToAnotherPrivacy(t *testing.T) {
 
 // After a name was taken back, a rename says which of the events lie under it.
 func TestCheckpoint_RenameSaysWhatLiesUnderTheName(t *testing.T) {
-	noLeaks(t)
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 103, History: 40})
 	path := configure(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
 	deliver(t, path, 40)
@@ -155,7 +153,7 @@ func TestCheckpoint_RenameSaysWhatLiesUnderTheName(t *testing.T) {
 
 // An import finds what lies in the sink under former names: it is not said to be missing, and another log is refused.
 func TestCheckpoint_ImportReadsFormerNames(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 105, History: 20})
 	here := configure(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
 	there := configure(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
@@ -206,7 +204,7 @@ func TestCheckpoint_ImportReadsFormerNames(t *testing.T) {
 
 // A fault of the sink as a whole is refused once, however many streams meet it.
 func TestCheck_RefusesOnceWhatIsWrongWithTheSink(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	_, url := fakeAPI(t, twochattest.Options{Seed: 104, History: 10, Numbers: threeNumbers})
 	path := configureThree(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
 	r := start(t, "run", "--config", path)

@@ -27,7 +27,6 @@ func wantShown(t *testing.T, name, out string) {
 
 // The contents of a checkpoint are shown in words and as JSON, also with the sink alone, and without personal data.
 func TestCheckpoint_Show(t *testing.T) {
-	noLeaks(t)
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 61, History: 300})
 	fake.Poison("", twochattest.Poisons()[0])
 	file := filepath.Join(t.TempDir(), "events.jsonl")
@@ -67,7 +66,7 @@ func TestCheckpoint_Show(t *testing.T) {
 }
 
 func TestCheckpoint_ShowOtherSinks(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	_, url := fakeAPI(t, twochattest.Options{Seed: 62, History: 40})
 	_, broker := fakeKafka(t)
 	server := embeddedServer(t)

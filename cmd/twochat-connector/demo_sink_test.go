@@ -61,7 +61,6 @@ func TestDemo_Sinks(t *testing.T) {
 
 // What a person sees: where the events are, what the lines mean, and how to look at them again.
 func TestDemo_ShowsWhereTheyStay(t *testing.T) {
-	noLeaks(t)
 	t.Chdir(t.TempDir())
 	code, out, errOut := finish(t, "demo", "--for", "1s", "--sink", "file:events.jsonl")
 	wantCode(t, code, cli.ExitFine)
@@ -76,7 +75,6 @@ func TestDemo_ShowsWhereTheyStay(t *testing.T) {
 }
 
 func TestDemo_RefusesSinks(t *testing.T) {
-	noLeaks(t)
 	t.Chdir(t.TempDir())
 	closed := clitest.ClosedPort(t)
 	code, _, _ := finish(t, "demo", "--for", "1s", "--sink", "file:again.jsonl")
@@ -136,6 +134,7 @@ func TestDemo_RefusesSinks(t *testing.T) {
 
 // If the reader of the output leaves early, as head does, the program ends without a message.
 func TestMain_ReaderLeaves(t *testing.T) {
+	t.Parallel()
 	executable, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 
 // The demo shows events as they are stored, audits itself, and exits with 0.
 func TestDemo_AuditsItself(t *testing.T) {
+	t.Parallel()
 	var out, errOut bytes.Buffer
 	if code := run(t.Context(), &cli.Program{Out: &out, Err: &errOut}, []string{
 		"demo", "--for", "3s", "--seed", "11",

@@ -29,9 +29,9 @@ func renameStream(t *testing.T, path, from, to string) {
 
 // A chat is erased from what lies under the former names too; these names stay refused, and the stream goes on.
 func TestErase_FormerNames(t *testing.T) {
+	t.Parallel()
 	for name, sink := range eraseSinks(t) {
 		t.Run(name, func(t *testing.T) {
-			noLeaks(t)
 			fake, api := fakeAPI(t, twochattest.Options{Seed: 77, History: 120})
 			for range 25 {
 				fake.Poison("", twochattest.PoisonNoID)
@@ -79,7 +79,7 @@ func TestErase_FormerNames(t *testing.T) {
 
 // A history that was not renamed with its stream is reached as well; and a name that was taken back is no former one.
 func TestErase_FormerHistory(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, api := fakeAPI(t, twochattest.Options{Seed: 78, History: 120})
 	path := configure(t, api, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
 	replace(t, path, "start: beginning", "start: now")
@@ -108,7 +108,6 @@ func TestErase_FormerHistory(t *testing.T) {
 
 // Kafka says what stays under a former name as well.
 func TestErase_FormerNamesOnKafka(t *testing.T) {
-	noLeaks(t)
 	fake, api := fakeAPI(t, twochattest.Options{Seed: 79, History: 120})
 	_, broker := fakeKafka(t)
 	path := configure(t, api, "kafka: { brokers: ['"+broker+"'], create: true, replicas: 1 }")
@@ -124,7 +123,6 @@ func TestErase_FormerNamesOnKafka(t *testing.T) {
 // A rename by an earlier version, which recorded no former name, is recorded by the same command; and an import keeps the
 // former names where they lie in the same sink.
 func TestErase_FormerNamesThatWereNotRecorded(t *testing.T) {
-	noLeaks(t)
 	fake, api := fakeAPI(t, twochattest.Options{Seed: 80, History: 120})
 	dir := t.TempDir()
 	path := configure(t, api, "file: { path: "+filepath.Join(dir, "events.jsonl")+" }")
@@ -182,7 +180,6 @@ func forgetFormerNames(t *testing.T, path string) {
 // A chat that is named by its session key is found under former keys too. Where the pseudonym key of the time is gone,
 // that is said, and the token of the time finds it.
 func TestErase_FormerKeys(t *testing.T) {
-	noLeaks(t)
 	fake, api := fakeAPI(t, twochattest.Options{Seed: 95, History: 120})
 	dir := t.TempDir()
 	sink := "file: { path: " + filepath.Join(dir, "events.jsonl") + " }"
@@ -265,7 +262,6 @@ func wantByToken(t *testing.T, path string, lines [][]byte, c canaryChat) {
 
 // The beginning of the tokens of two chats names neither.
 func TestErase_BeginningOfTwoTokens(t *testing.T) {
-	noLeaks(t)
 	fake, api := fakeAPI(t, twochattest.Options{Seed: 97, History: 60})
 	events := filepath.Join(t.TempDir(), "events.jsonl")
 	path := configure(t, api, "file: { path: "+events+" }")
@@ -305,7 +301,7 @@ func TestErase_BeginningOfTwoTokens(t *testing.T) {
 
 // A former name whose checkpoint is gone cannot be taken over, so what is there of the chat stays, and that is said.
 func TestErase_FormerNameWithoutACheckpoint(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, api := fakeAPI(t, twochattest.Options{Seed: 96, History: 120})
 	server := embeddedServer(t)
 	path := configure(t, api, "jetstream: { url: '"+server+"' }")

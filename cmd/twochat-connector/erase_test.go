@@ -98,9 +98,9 @@ func eraseSinks(t *testing.T) map[string]string {
 // A chat is erased from each sink byte by byte, and nothing brings it back: neither a run with its sweep nor audit
 // --repair. The audit reports the erasure, and no errors. Messages that come in later are delivered.
 func TestErase_StaysAway(t *testing.T) {
+	t.Parallel()
 	for name, sink := range eraseSinks(t) {
 		t.Run(name, func(t *testing.T) {
-			noLeaks(t)
 			fake, api := fakeAPI(t, twochattest.Options{Seed: 71, History: 250})
 			for range 25 { // some of them belong to the canary
 				fake.Poison("", twochattest.PoisonNoID)
@@ -163,9 +163,9 @@ func TestErase_StaysAway(t *testing.T) {
 
 // Events that backfill delivered are erased too, and no later backfill brings them back.
 func TestErase_FromAHistory(t *testing.T) {
+	t.Parallel()
 	for name, sink := range eraseSinks(t) {
 		t.Run(name, func(t *testing.T) {
-			noLeaks(t)
 			fake, api := fakeAPI(t, twochattest.Options{Seed: 72, History: 250})
 			path := configure(t, api, strings.ReplaceAll(sink, "DIR", t.TempDir()))
 			replace(t, path, "start: beginning", "start: now")
@@ -198,7 +198,7 @@ func TestErase_FromAHistory(t *testing.T) {
 
 // The same events are erased however the chat is named, and however the events name it.
 func TestErase_Names(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, api := fakeAPI(t, twochattest.Options{Seed: 73, History: 250})
 	secret := filepath.Join(t.TempDir(), "pseudonyms")
 	if err := os.WriteFile(secret, []byte("0123456789abcdef0123456789abcdef\n"), 0o400); err != nil {
@@ -234,7 +234,6 @@ func TestErase_Names(t *testing.T) {
 
 // What erase tells a person, and which ways of asking it refuses.
 func TestErase_Says(t *testing.T) {
-	noLeaks(t)
 	fake, api := fakeAPI(t, twochattest.Options{Seed: 74, History: 120})
 	dir := t.TempDir()
 	path := configure(t, api, "file: { path: "+dir+"/events.jsonl }")
@@ -281,7 +280,7 @@ func TestErase_Says(t *testing.T) {
 
 // Without --take-over a running instance is not fenced. After a take-over it knows what was erased.
 func TestErase_BesideARun(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, api := fakeAPI(t, twochattest.Options{Seed: 75, History: 120})
 	path := configure(t, api, "jetstream: { url: '"+embeddedServer(t)+"' }")
 	replace(t, path, "listen: '127.0.0.1:0'", "listen: '"+clitest.ClosedPort(t)+"'")
@@ -307,7 +306,6 @@ func TestErase_BesideARun(t *testing.T) {
 
 // With Kafka, erase tells what stays, where, and what to do about it.
 func TestErase_Kafka(t *testing.T) {
-	noLeaks(t)
 	fake, api := fakeAPI(t, twochattest.Options{Seed: 76, History: 120})
 	_, broker := fakeKafka(t)
 	path := configure(t, api, "kafka: { brokers: ['"+broker+"'], create: true, replicas: 1 }")

@@ -15,7 +15,6 @@ import (
 )
 
 func TestExplain(t *testing.T) {
-	noLeaks(t)
 	for name, c := range map[string]struct {
 		sink string
 		more string
@@ -98,7 +97,7 @@ func TestCost(t *testing.T) {
 }
 
 func TestCheck_FindsWhatIsWrong(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 12, History: 5})
 	path := configure(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
 	for name, c := range map[string]struct {
@@ -182,7 +181,6 @@ func TestCheck_FindsWhatIsWrong(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	noLeaks(t)
 	code, out, _ := finish(t, "version")
 	wantCode(t, code, cli.ExitFine)
 	clitest.WantText(t, "version", out, "twochat-connector ", "go1.")

@@ -12,7 +12,7 @@ import (
 
 // An export need not wait after a run that has ended, and refuses beside one that goes on, whether or not that answers.
 func TestExport_AfterARunThatHasEnded(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	for name, sink := range map[string]string{
 		"file":      "file: { path: " + filepath.Join(t.TempDir(), "events.jsonl") + " }",
 		"jetstream": "jetstream: { url: '" + natsAt(t, "jetstream { store_dir: STORE }") + "', create: true }",

@@ -20,7 +20,6 @@ import (
 
 // A connector reads the fake with the very line that the fake prints, and control over HTTP works.
 func TestFake(t *testing.T) {
-	noLeaks(t)
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
 	t.Chdir(t.TempDir())
 	fake := start(t, "fake", "--listen", "127.0.0.1:0", "--numbers", "7", "--history", "20",
@@ -61,7 +60,6 @@ func TestFake(t *testing.T) {
 }
 
 func TestFake_Refuses(t *testing.T) {
-	noLeaks(t)
 	t.Chdir(t.TempDir())
 	taken, err := twochattest.New(twochattest.Options{}).Start()
 	if err != nil {

@@ -14,7 +14,6 @@ import (
 
 // If the operator names the last used sequence number, no number is used a second time.
 func TestRun_FirstStartAfterASequence(t *testing.T) {
-	noLeaks(t)
 	_, url := fakeAPI(t, twochattest.Options{Seed: 5, History: 7})
 	for word, first := range map[string]string{
 		"--first-start=30": "31", "--first-start": "1", "--first-start=true": "1",

@@ -15,8 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
@@ -26,13 +24,6 @@ import (
 )
 
 const testKey = "UAK-canary-0f9c2f5e"
-
-// noLeaks fails the test if a goroutine outlives it.
-func noLeaks(t *testing.T) {
-	t.Helper()
-	current := goleak.IgnoreCurrent()
-	t.Cleanup(func() { goleak.VerifyNone(t, current) })
-}
 
 // fakeAPI starts a fake 2Chat with the test's key and a rate that slows nobody down.
 func fakeAPI(t *testing.T, o twochattest.Options) (*twochattest.Fake, string) {

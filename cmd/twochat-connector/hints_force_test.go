@@ -39,7 +39,6 @@ func printedCommands(t *testing.T, file string) []string {
 // Every command in a text works as printed, with the configuration that was in force when it was printed: it is not
 // refused as a wrong command line.
 func TestHints_WorkAsPrinted(t *testing.T) {
-	noLeaks(t)
 	list := printedCommands(t, filepath.Join(t.TempDir(), "support.json"))
 	t.Chdir(t.TempDir())
 	_, url := fakeAPI(t, twochattest.Options{Seed: 31, History: 20})
@@ -72,7 +71,7 @@ func TestHints_WorkAsPrinted(t *testing.T) {
 
 // Hints of all kinds name the configuration in force: in errors, findings, texts and logs, as text and as JSON.
 func TestHints_NameTheConfiguration(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 32, History: 20})
 	fake.Poison("", twochattest.Poisons()[0])
 	dir := t.TempDir()
@@ -121,7 +120,6 @@ func TestHints_NameTheConfiguration(t *testing.T) {
 
 // The log of run names the configuration in the hints of what it waits for.
 func TestHints_NameTheConfigurationInTheLog(t *testing.T) {
-	noLeaks(t)
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 33, History: 5})
 	path := configure(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
 	for range 9 {

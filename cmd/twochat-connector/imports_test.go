@@ -199,6 +199,7 @@ func TestImports_OneTracer(t *testing.T) {
 // A program built with the packages of reading, or with a sink other than embedded, links no NATS server, not even
 // through another module.
 func TestImports_NoServer(t *testing.T) {
+	t.Parallel()
 	links := func(folder string) bool {
 		t.Helper()
 		out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", modulePath+"/"+folder).CombinedOutput()

@@ -13,7 +13,6 @@ import (
 
 // init writes a correct file for each sink, with what was asked for.
 func TestInit(t *testing.T) {
-	noLeaks(t)
 	for sink, want := range map[string][]string{
 		"": {"  embedded:\n", "    listen: 127.0.0.1:4222\n", "    dir: ./twochat-data\n"},
 		"nats://a:4222,b:4222": {
@@ -65,7 +64,6 @@ func TestInit(t *testing.T) {
 }
 
 func TestInit_Places(t *testing.T) {
-	noLeaks(t)
 	t.Chdir(t.TempDir())
 	code, out, _ := finish(t, "init")
 	wantCode(t, code, cli.ExitFine)
@@ -118,7 +116,6 @@ func TestInit_Places(t *testing.T) {
 
 // A start in the future is not a mistake of the form, but a warning.
 func TestCheck_StartInTheFuture(t *testing.T) {
-	noLeaks(t)
 	t.Chdir(t.TempDir())
 	code, out, _ := finish(t, "check", "--offline", "--number", "+15555550100", "--start", "2999-01-31T00:00:00Z")
 	wantCode(t, code, cli.ExitFine)

@@ -17,7 +17,7 @@ import (
 
 // What was quarantined before a rename is listed, shown, delivered and counted as the stream's.
 func TestQuarantine_FormerNames(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 111, History: 40})
 	sinks := otherSinks(t)
 	for _, name := range []string{"file", "JetStream", "kafka"} {
@@ -67,7 +67,7 @@ func TestQuarantine_FormerNames(t *testing.T) {
 // After an import into another sink, what the former sink quarantined is not counted as this one's: each command says
 // that it lies there.
 func TestQuarantine_OfAnotherSink(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	_, url := fakeAPI(t, twochattest.Options{Seed: 112, History: 40})
 	events := filepath.Join(t.TempDir(), "events.jsonl")
 	former := configure(t, url, "file: { path: "+events+" }")
@@ -117,7 +117,6 @@ func TestQuarantine_OfAnotherSink(t *testing.T) {
 
 // An item is printed in one line, whatever the width, so that it can be copied as it is.
 func TestQuarantine_ItemsAreNotFolded(t *testing.T) {
-	noLeaks(t)
 	_, url := fakeAPI(t, twochattest.Options{Seed: 113, History: 5})
 	path := configure(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
 	deliver(t, path, 5)

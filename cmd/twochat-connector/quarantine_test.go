@@ -16,7 +16,6 @@ import (
 
 // list shows the items in the quarantine without their content. show prints the content, if it was kept.
 func TestQuarantine_ListAndShow(t *testing.T) {
-	noLeaks(t)
 	for _, test := range []struct {
 		privacy string
 		kept    bool

@@ -103,7 +103,7 @@ func (r *reloaded) count(message string) int {
 // A changed file is reloaded: streams that stay are not acquired again, removed ones release their place, and new ones
 // begin with a first start. A file that is wrong or needs a restart changes nothing.
 func TestRun_Reload(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	r := startReloaded(t, streamOf(0)+", "+streamOf(1))
 	until(t, "two streams", func() bool { return r.live(120) == "s0 s1" })
 	r.mount(strings.Replace(r.with(streamOf(1)+", "+streamOf(2)), "max_interval: 1s", "max_interval: 30s", 1) +
@@ -155,7 +155,7 @@ func TestRun_Reload(t *testing.T) {
 
 // Accounts can be added and removed like streams.
 func TestRun_ReloadAccounts(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	events := filepath.Join(t.TempDir(), "events.jsonl")
 	_, path := startAccounts(t, 3, -1, -1, -1, "file: { path: "+events+" }")
 	content, err := os.ReadFile(path)

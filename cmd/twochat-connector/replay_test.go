@@ -149,7 +149,7 @@ func rejectID(m connector.Message) string { return "reject-" + connector.HashTok
 // An item that can now become an event is delivered once, as late, unless it is already in the log. The others are
 // named. This holds on each sink that keeps its events.
 func TestQuarantine_Replay(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 71, History: 300})
 	oldest := fake.Truth("")[0].UUID // no checkpoint names it any more
 	_, broker := fakeKafka(t)
@@ -216,7 +216,7 @@ func TestQuarantine_Replay(t *testing.T) {
 // An item that the sink still refuses is named, and not quarantined again. Once the sink accepts it, it is delivered,
 // also beside a running instance.
 func TestQuarantine_ReplayOfASinkLimit(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 72, History: 40})
 	server := embeddedServer(t)
 	listen := clitest.ClosedPort(t)
@@ -271,7 +271,7 @@ func TestQuarantine_ReplayOfASinkLimit(t *testing.T) {
 // If the log does not reach back to when an item came in, the item may have been delivered, so it is not delivered
 // again.
 func TestQuarantine_ReplayOfAnExpiredLog(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 73, History: 30})
 	server := embeddedServer(t)
 	path := configure(t, url, "jetstream: { url: '"+server+"' }")
@@ -296,7 +296,7 @@ func TestQuarantine_ReplayOfAnExpiredLog(t *testing.T) {
 
 // An item whose bytes were not kept is read from 2Chat again by audit --repair, once.
 func TestQuarantine_ReplayOfWhatIsNotKept(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 74, History: 40})
 	path := configure(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
 	deliver(t, path, 40)
@@ -345,7 +345,6 @@ func quarantined(t *testing.T, path string, certified int) uint64 {
 // What was replayed by an earlier version, which did not count it, is counted by the next replay; what was erased
 // counts at once.
 func TestQuarantine_CountsWhatIsLeft(t *testing.T) {
-	noLeaks(t)
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 76, History: 40})
 	path := configure(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
 	fake.Poison("", twochattest.PoisonNoID)
@@ -372,7 +371,6 @@ func TestQuarantine_CountsWhatIsLeft(t *testing.T) {
 
 // An item of more than 1 MiB can never become an event, whatever is done: no command is suggested for it.
 func TestQuarantine_ReplayHintsAreTrue(t *testing.T) {
-	noLeaks(t)
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 75, History: 40})
 	path := configure(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
 	fake.Poison("", twochattest.PoisonTooLarge)

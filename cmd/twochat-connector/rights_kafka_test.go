@@ -209,7 +209,6 @@ func TestKafkaRights(t *testing.T) {
 	if jars == "" {
 		t.Skip("it needs a real Kafka: set " + realKafkaVariable + " to a version, such as 4.1.0, or a folder with its jars")
 	}
-	noLeaks(t)
 	topics, user := strimziExample(t)
 	k := startAuthorizingKafka(t, jars, user.Metadata.Name)
 	k.makeTopics(t, topics)

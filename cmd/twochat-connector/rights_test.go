@@ -155,7 +155,7 @@ const denied = "permissions violation"
 
 // With the rights of the example, and no others, everything works on a stream that somebody else created.
 func TestNATSRights_Suffice(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, api := fakeAPI(t, twochattest.Options{History: 120})
 	url, _ := natsServer(t, natsRights(t))
 	addNackStream(t, url)
@@ -181,7 +181,7 @@ func TestNATSRights_Suffice(t *testing.T) {
 // With the right named at the end of the example, the connector also creates the stream. Without it, check says so
 // beforehand, and run says so when it tries.
 func TestNATSRights_Create(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	example, err := os.ReadFile(natsExample)
 	if err != nil {
 		t.Fatal(err)
@@ -221,7 +221,7 @@ func without(rights *server.Permissions, right string) *server.Permissions {
 
 // Without any one of the rights something fails, and the message says how to fix it.
 func TestNATSRights_EachNeeded(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	all := natsRights(t)
 	_, api := fakeAPI(t, twochattest.Options{History: 120})
 	url, reload := natsServer(t, all)

@@ -15,7 +15,6 @@ import (
 
 // A row says the same as the attributes of its event, in every mode, and holds the item as the API listed it.
 func TestRun_Rows(t *testing.T) {
-	noLeaks(t)
 	for _, mode := range []string{"structured", "binary"} {
 		t.Run(mode, func(t *testing.T) {
 			fake, url := fakeAPI(t, twochattest.Options{Seed: 21, History: 250})

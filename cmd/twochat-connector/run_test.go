@@ -18,7 +18,7 @@ import (
 )
 
 func TestRun_DeliversUntilToldToStop(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 1, History: 250, Faults: faults(.1)})
 	events := filepath.Join(t.TempDir(), "events.jsonl")
 	path := configure(t, url, "file: { path: "+events+" }")
@@ -52,7 +52,6 @@ func faults(rate float64) []twochattest.Chance {
 }
 
 func TestRun_FromFlagsAlone(t *testing.T) {
-	noLeaks(t)
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 2, History: 30})
 	t.Chdir(t.TempDir())
 	r := startWith(t, []string{
@@ -69,7 +68,7 @@ func TestRun_FromFlagsAlone(t *testing.T) {
 }
 
 func TestRun_RefusesWithTheMend(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	_, url := fakeAPI(t, twochattest.Options{Seed: 3})
 	nats := embeddedServer(t)
 	for name, c := range map[string]struct {
@@ -100,7 +99,7 @@ func TestRun_RefusesWithTheMend(t *testing.T) {
 }
 
 func TestRun_CreatesWhatIsMissing(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	_, url := fakeAPI(t, twochattest.Options{Seed: 4, History: 20})
 	nats := embeddedServer(t)
 	path := configure(t, url, "jetstream: { url: '"+nats+"', stream: OTHER, subject: other }")
@@ -118,7 +117,7 @@ func TestRun_CreatesWhatIsMissing(t *testing.T) {
 }
 
 func TestCheck_SaysThatRunMakesIt(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	_, url := fakeAPI(t, twochattest.Options{Seed: 4})
 	path := configure(t, url, "jetstream: { url: '"+embeddedServer(t)+"', stream: OTHER, subject: other, create: true }")
 	code, out, _ := finish(t, "check", "--config", path)
@@ -159,7 +158,7 @@ func TestWillBeMade(t *testing.T) {
 }
 
 func TestRun_WaitsForTheSink(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 5, History: 20})
 	address := clitest.ClosedPort(t)
 	r := start(t, "run", "--config", configure(t, url, "jetstream: { url: 'nats://"+address+"', create: true }"))
@@ -183,7 +182,6 @@ func TestRun_WaitsForTheSink(t *testing.T) {
 }
 
 func TestRun_StopsWhileItWaitsForTheSink(t *testing.T) {
-	noLeaks(t)
 	_, url := fakeAPI(t, twochattest.Options{Seed: 5})
 	r := start(t, "run", "--config", configure(t, url, "jetstream: { url: 'nats://"+clitest.ClosedPort(t)+"' }"))
 	until(t, "the reason", func() bool { return strings.Contains(r.err.String(), "cannot be reached") })
@@ -191,7 +189,6 @@ func TestRun_StopsWhileItWaitsForTheSink(t *testing.T) {
 }
 
 func TestRun_WaitsForTheAPI(t *testing.T) {
-	noLeaks(t)
 	path := configure(t, "http://"+clitest.ClosedPort(t), "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
 	replace(t, path, "poll: {", "poll: { requests_per_minute: 6000,")
 	r := start(t, "run", "--config", path)
@@ -211,7 +208,6 @@ func TestRun_WaitsForTheAPI(t *testing.T) {
 }
 
 func TestRun_SecondProcessOnOneFile(t *testing.T) {
-	noLeaks(t)
 	_, url := fakeAPI(t, twochattest.Options{Seed: 6, History: 20})
 	path := configure(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
 	first := start(t, "run", "--config", path)
@@ -224,7 +220,6 @@ func TestRun_SecondProcessOnOneFile(t *testing.T) {
 
 // A key that is not there yet is waited for, and reported as missing.
 func TestRun_WaitsForTheKey(t *testing.T) {
-	noLeaks(t)
 	_, url := fakeAPI(t, twochattest.Options{Seed: 13, History: 20})
 	path := configure(t, url, "file: { path: "+filepath.Join(t.TempDir(), "events.jsonl")+" }")
 	key := filepath.Join(filepath.Dir(path), "key")
@@ -242,7 +237,7 @@ func TestRun_WaitsForTheKey(t *testing.T) {
 
 // A stream that is refused does not stop the others.
 func TestRun_OneStreamRefused(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	_, url := fakeAPI(t, twochattest.Options{Seed: 7, History: 20})
 	nats := embeddedServer(t)
 	sink := "jetstream: { url: '" + nats + "' }"
@@ -279,7 +274,6 @@ func TestRun_OneStreamRefused(t *testing.T) {
 }
 
 func TestRun_WrongUsage(t *testing.T) {
-	noLeaks(t)
 	_, url := fakeAPI(t, twochattest.Options{Seed: 8})
 	dir := t.TempDir()
 	t.Chdir(dir)
@@ -365,7 +359,6 @@ func TestRun_WrongUsage(t *testing.T) {
 }
 
 func TestRun_ConfiguredByTheEnvironment(t *testing.T) {
-	noLeaks(t)
 	t.Chdir(t.TempDir())
 	r := startWith(t, []string{"TWOCHAT_CONNECTOR_TWOCHAT_STREAMS=" + twochattest.DefaultNumber, "TWOCHAT_API_KEY=" +
 		testKey}, "run")
@@ -385,7 +378,6 @@ func TestRun_ConfiguredByTheEnvironment(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	noLeaks(t)
 	for _, c := range commands() {
 		for _, args := range [][]string{{"help", c.name}, {c.name, "--help"}} {
 			code, out, errOut := finish(t, args...)
@@ -405,7 +397,6 @@ func TestHelp(t *testing.T) {
 
 // Help fits a terminal of 80 columns, and tells the default of each flag.
 func TestHelp_Layout(t *testing.T) {
-	noLeaks(t)
 	for _, c := range append(commands(), command{}) {
 		_, out, _ := finish(t, strings.Fields("help "+c.name)...)
 		for line := range strings.Lines(out) {

@@ -10,7 +10,6 @@ import (
 )
 
 func TestSchema(t *testing.T) {
-	noLeaks(t)
 	t.Chdir(t.TempDir())
 	ids := map[string]string{
 		"event": "urn:twochat-connector:schema:event:v1", "row": "urn:twochat-connector:schema:row:v1",

@@ -15,6 +15,7 @@ import (
 // A member that appears, vanishes or changes its type is reported within a poll: once in the log, as a metric, by
 // `status`, on the page and by `check`. Nothing is lost, and no value is shown.
 func TestShapeChanges_AreTold(t *testing.T) {
+	t.Parallel()
 	fake, url := fakeAPI(t, twochattest.Options{History: 120, Shapes: twochattest.ShapesDocumented})
 	events := filepath.Join(t.TempDir(), "events.jsonl")
 	config := configure(t, url, "file: { path: "+events+" }", "log: { format: json }")

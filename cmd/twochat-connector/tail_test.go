@@ -19,7 +19,7 @@ import (
 
 // tail, check and status work beside a running connector with the embedded sink.
 func TestTail_BesideARunningInstance(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	// Some items have line breaks between their tokens. --json prints each event on one line anyway.
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 10, History: 40})
 	path := configure(t, url, "embedded: { listen: '"+clitest.ClosedPort(t)+"', dir: "+t.TempDir()+" }")
@@ -77,7 +77,6 @@ func TestTail_BesideARunningInstance(t *testing.T) {
 
 // Which tails end, and which begin at a time.
 func TestTail_EndsAndBegins(t *testing.T) {
-	noLeaks(t)
 	dir := t.TempDir()
 	path := filepath.Join(dir, "events.jsonl")
 	var lines strings.Builder
@@ -139,7 +138,6 @@ func TestTail_EndsAndBegins(t *testing.T) {
 }
 
 func TestTail_SinkThatCannotBeRead(t *testing.T) {
-	noLeaks(t)
 	_, url := fakeAPI(t, twochattest.Options{Seed: 10})
 	code, _, errOut := finish(t, "tail", "--config", configure(t, url, "stdout: {}"))
 	wantCode(t, code, cli.ExitFailed)

@@ -89,7 +89,6 @@ func number(span *tracepb.Span, key string) int64 {
 // With an endpoint, a poll, its pages and its commit are one trace, each event names the commit that wrote it, and the
 // histograms have exemplars of these traces. Without an endpoint, events have no traceparent.
 func TestTraces_OfARun(t *testing.T) {
-	noLeaks(t)
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 12, History: 250})
 	otlp, endpoint := otlpServer(t)
 	events := filepath.Join(t.TempDir(), "events.jsonl")
@@ -203,7 +202,6 @@ func scrape(t *testing.T, admin, format string) string {
 
 // A missing receiver or wrong variables do not stop delivery. One line reports them.
 func TestTraces_WithoutAReceiver(t *testing.T) {
-	noLeaks(t)
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 13, History: 50})
 	for name, test := range map[string]struct {
 		endpoint, line string

@@ -52,7 +52,7 @@ func deliverAll(t *testing.T, path string, parts ...string) {
 // What a refusal prints for one stream works as printed, and leaves another that is not as far as it is. A number
 // without a name is refused, as it would skip sequences of the other.
 func TestRun_FirstStartOfOneOfTwoStreams(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, path, events := twoStreams(t)
 	record := filepath.Join(events+".checkpoint", "sales.json")
 	if err := os.WriteFile(record, []byte("garbage"), 0o600); err != nil {
@@ -88,7 +88,7 @@ func TestRun_FirstStartOfOneOfTwoStreams(t *testing.T) {
 
 // A stream that has not started does not keep the others from being audited. If none has, there is nothing to audit.
 func TestAudit_AStreamThatHasNotStarted(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	_, path, events := twoStreams(t)
 	replace(t, path, "streams: [", "streams: [{ number: '+595981048479', name: later }, ")
 	code, out, errOut := finish(t, "audit", "--config", path, "--all")
@@ -152,7 +152,7 @@ func wantUnclaimed(t *testing.T, path, events string) {
 
 // After a change of privacy.drop an audit compares what the events and the list both hold. A change in that is found.
 func TestAudit_AnotherDrop(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 8, History: 60})
 	sink := "file: { path: " + filepath.Join(t.TempDir(), "events.jsonl") + " }"
 	path := configure(t, url, sink, "privacy: { drop: [text] }")

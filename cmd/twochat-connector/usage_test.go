@@ -14,7 +14,6 @@ import (
 
 // No command prints a secret that was written in the wrong place, wherever that is.
 func TestUsage_SecretInTheWrongPlace(t *testing.T) {
-	noLeaks(t)
 	const canary = "UAKs3cret0123456789abcdef"
 	_, url := fakeAPI(t, twochattest.Options{Seed: 8})
 	dir := t.TempDir()
@@ -91,7 +90,6 @@ func TestUsage_SecretInTheWrongPlace(t *testing.T) {
 }
 
 func TestUsage_NamesWhatWasMeant(t *testing.T) {
-	noLeaks(t)
 	t.Chdir(t.TempDir())
 	for name, c := range map[string]struct {
 		args []string
@@ -121,7 +119,6 @@ func TestUsage_NamesWhatWasMeant(t *testing.T) {
 
 // With --json errors are JSON too, with a hint.
 func TestUsage_ErrorsAsJSON(t *testing.T) {
-	noLeaks(t)
 	t.Chdir(t.TempDir())
 	for name, args := range map[string][]string{
 		"status": {"status", "--json", "--admin", clitest.ClosedPort(t)}, "explain": {"explain", "--json"},

@@ -35,7 +35,7 @@ func TestWidth_Help(t *testing.T) {
 
 // What the commands print that somebody needs at night fits, whatever they find.
 func TestWidth_Commands(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
 	fake, url := fakeAPI(t, twochattest.Options{Seed: 5, History: 150})
 	for _, kind := range twochattest.Poisons() {
 		fake.Poison("", kind)

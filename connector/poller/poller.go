@@ -246,9 +246,9 @@ func (p *Poller) acquire(ctx context.Context) error {
 		return err
 	}
 	p.retrier.acquired()
-	p.record.own()
-	p.ownedAt = time.Now()
 	c := p.session.Reader().Checkpoint()
+	p.record.own(c.Sequence)
+	p.ownedAt = time.Now()
 	p.record.counters = c.Counters
 	p.record.logger.Info("stream acquired", "sequence", c.Sequence, "epoch", c.Epoch)
 	return nil

@@ -225,9 +225,9 @@ func (r *statusRecord) commitEnded(err error) {
 	tell()
 }
 
-// own records that the stream was taken over, whatever it waits for next.
-func (r *statusRecord) own() {
+// own records that the stream was taken over at this sequence, whatever it waits for next.
+func (r *statusRecord) own(sequence uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.status.Owned = true
+	r.status.Owned, r.status.Sequence = true, sequence
 }

@@ -67,3 +67,21 @@ func TestPoller_OpenSince(t *testing.T) {
 		s.stop()
 	})
 }
+
+// A stream that is owned has the sequence of its log, also before it has read anything: counts of what a process
+// delivered begin there.
+func TestPoller_StatusOfAnOwnedStreamWithoutAPage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		before := newPollerFixture(t, nil, connectortest.Newest(7, 1)...)
+		pass(5 * time.Minute)
+		before.stop()
+		s := newPollerFixture(t, func(s *pollerFixture, c *Config) {
+			s.list, s.log, c.Pages, c.Log = before.list, before.log, before.list, before.log
+			s.fail(&connector.PageError{Fault: connector.FaultTransient})
+		})
+		pass(time.Second)
+		if status := s.poller.Status(); !status.Owned || status.Sequence != 7 || status.Delivered != 0 {
+			t.Errorf("%+v", status)
+		}
+	})
+}
