@@ -304,6 +304,42 @@ func TestErase_BesideARun(t *testing.T) {
 	auditReport(t, cli.ExitFine, "--config", path, "--all")
 }
 
+// What a command takes from an instance, it hands back when it is done: the owner is then nobody for whom the instance
+// would wait.
+func TestErase_HandsBack(t *testing.T) {
+	t.Parallel()
+	fake, api := fakeAPI(t, twochattest.Options{Seed: 75, History: 120})
+	server := embeddedServer(t)
+	path := configure(t, api, "jetstream: { url: '"+server+"' }")
+	deliver(t, path, 120)
+	owner := func() string {
+		t.Helper()
+		code, out, _ := finish(t, "checkpoint", "show", "--config", path, "--json")
+		wantCode(t, code, cli.ExitFine)
+		var shown []struct{ Owner string }
+		if err := json.Unmarshal([]byte(out), &shown); err != nil || len(shown) != 1 {
+			t.Fatal(out, err)
+		}
+		return shown[0].Owner
+	}
+	c := canaryOf(t, fake)
+	for i, takesOver := range []string{"", "--take-over"} {
+		deleteFrom(t, server, uint64(10+i))
+		for _, args := range [][]string{{"audit", "--all", "--repair"}, {"erase", "--chat", c.digits, "--yes"}} {
+			args = append(args, "--config", path)
+			if takesOver != "" {
+				args = append(args, takesOver)
+			}
+			if code, _, _ := finish(t, args...); code != cli.ExitFine {
+				t.Errorf("%s: exit code %d", args, code)
+			}
+			if got := owner(); strings.HasPrefix(got, "handed-") != (takesOver != "") {
+				t.Errorf("%s: the owner is %s", args, got)
+			}
+		}
+	}
+}
+
 // With Kafka, erase tells what stays, where, and what to do about it.
 func TestErase_Kafka(t *testing.T) {
 	fake, api := fakeAPI(t, twochattest.Options{Seed: 76, History: 120})

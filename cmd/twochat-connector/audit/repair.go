@@ -58,7 +58,7 @@ func (a *Engine) mayRepair(ctx context.Context, all []*audited) error {
 
 // restorer restores streams of an account.
 func (a *Engine) restorer(of *config.Config) *restore.Restorer {
-	return &restore.Restorer{Config: of, Sink: a.sink, Logger: a.logger, Word: "repair"}
+	return &restore.Restorer{Config: of, Sink: a.sink, Logger: a.logger, Word: "repair", Beside: a.options.TakeOver}
 }
 
 // restore takes over a stream, checks which messages the log still lacks, and delivers them. It also tries the messages

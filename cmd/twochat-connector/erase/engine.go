@@ -340,6 +340,9 @@ func (e *Engine) erase(ctx context.Context, one *target) error {
 	if err != nil {
 		return cli.Hinted(fmt.Errorf("the chat is erased from stream %s; tell another owner: %w", name, err), again)
 	}
+	if e.options.TakeOver {
+		pipeline.HandBack(ctx, one.sink, one.claim, e.logger)
+	}
 	return nil
 }
 

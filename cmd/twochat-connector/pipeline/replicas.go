@@ -287,17 +287,7 @@ func (l *arrangement) begins(claim connector.Claim) (as connector.Claim, acceptH
 	return claim, false
 }
 
-// standDown is how long a stream that another owner has taken waits for that one's next commit: if it is a replica, as
-// long as one counts that is not heard of. It is 0 for another owner, such as a command. The function is nil if there are
-// no replicas.
-func (r *replicas) standDown() func(owner string) time.Duration {
-	if r == nil {
-		return nil
-	}
-	return func(owner string) time.Duration {
-		if slices.ContainsFunc(r.now().Members, func(m fleet.Member) bool { return m.Is(owner) }) {
-			return fleet.Lifetime
-		}
-		return 0
-	}
+// has reports whether an owner is one of the replicas that are there.
+func (r *replicas) has(owner string) bool {
+	return slices.ContainsFunc(r.now().Members, func(m fleet.Member) bool { return m.Is(owner) })
 }

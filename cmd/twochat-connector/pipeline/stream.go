@@ -51,7 +51,7 @@ func (l *Pipeline) newStreams(
 			Start: c.Start.At(now), MinInterval: c.Poll.MinInterval, MaxInterval: c.Poll.MaxInterval,
 			StartWithin: within, SweepEvery: a.account.SweepEvery,
 			Limiter: a.account.Limiter, MemoryGate: l.gate, Pace: a.account.Pace, CallBudget: a.account,
-			Ready: a.Client.Ready, CheckWritable: writableCheck(l.Sink, w.watchdog), StandDown: l.replicas.standDown(),
+			Ready: a.Client.Ready, CheckWritable: writableCheck(l.Sink, w.watchdog), StandDown: l.standDown,
 			Tracer:  l.Tracing,
 			Metrics: l.metrics, Changes: l.changes, Logger: a.logger,
 		})

@@ -137,7 +137,7 @@ func (r *Replay) deliver(ctx context.Context, all []*replayed, claims []connecto
 
 // restorer restores streams of an account.
 func (r *Replay) restorer(of *config.Config) *restore.Restorer {
-	return &restore.Restorer{Config: of, Sink: r.sink, Logger: r.logger, Word: "replay"}
+	return &restore.Restorer{Config: of, Sink: r.sink, Logger: r.logger, Word: "replay", Beside: r.options.TakeOver}
 }
 
 func (r *Replay) deliverStream(ctx context.Context, one *replayed) error {

@@ -25,6 +25,8 @@ type Restorer struct {
 	Logger *slog.Logger
 	// Word is the name of the action: repair or replay.
 	Word string
+	// Beside hands each stream back afterwards to the instance that it was taken from.
+	Beside bool
 	// Left, if not nil, returns after the delivery how many messages still lie in the quarantine, all of which was read.
 	Left func() uint64
 }
@@ -70,7 +72,13 @@ func (r *Restorer) Run(
 	ctx context.Context, claim connector.Claim, lacking func() ([]reader.Missing, error),
 ) (Restored, error) {
 	log := r.Sink.Log(claim)
-	defer pipeline.GiveUp(log, r.Logger)
+	owned := false
+	defer func() {
+		pipeline.GiveUp(log, r.Logger)
+		if owned && r.Beside {
+			pipeline.HandBack(ctx, r.Sink, claim, r.Logger)
+		}
+	}()
 	waits := &sinkRetry{logger: r.Logger, word: r.Word, pause: connector.NewBackoff(250*time.Millisecond, 10*time.Second)}
 	session := reader.NewSession(nil, log, reader.Reading{ // it reads no pages
 		Stream: claim.Stream, Rules: pipeline.RulesOf(r.Config), Events: r.Config.EventSettings(), Retry: waits,
@@ -85,6 +93,7 @@ func (r *Restorer) Run(
 			return Restored{}, err
 		}
 	}
+	owned = true
 	messages, err := lacking()
 	if err != nil {
 		return Restored{}, fmt.Errorf("read the log before the %s: %w", r.Word, err)
@@ -93,6 +102,7 @@ func (r *Restorer) Run(
 	out, err := session.Restore(ctx, messages)
 	name := claim.Stream.Name
 	if errors.Is(err, connector.ErrFenced) {
+		owned = false
 		return Restored{}, cli.Hinted(fmt.Errorf("stream %s was taken over by another instance during the %s", name, r.Word),
 			"stop the other instance, and run the same command again: nothing is restored twice")
 	}
