@@ -662,6 +662,9 @@ func tryAuditStopped(t *testing.T) {
 	fake.SetLatency(5 * time.Second)
 	r := start(t, "audit", "--config", path, "--all", "--report", report)
 	until(t, "it reads", func() bool { return strings.Contains(r.err.String(), "audit reads the list") })
+	if there, err := filepath.Glob(report + "*"); err != nil || len(there) != 0 {
+		t.Errorf("while it reads, %v, %v", there, err) // and would stay, were it killed
+	}
 	wantCode(t, r.end(), cli.ExitFailed)
 	clitest.WantText(t, "audit", r.err.String(), "stopped before the end", "it starts from the beginning")
 	if left, err := filepath.Glob(report + "*"); err != nil || len(left) != 0 || fake.PageRequests("") > before+2 {

@@ -82,7 +82,6 @@ func (a *Engine) run(ctx context.Context) error {
 	if a.files, err = newReportFiles(a.options.Report); err != nil {
 		return err
 	}
-	defer a.files.close()
 	if err := a.open(); err != nil {
 		return err
 	}
@@ -127,10 +126,8 @@ func (a *Engine) run(ctx context.Context) error {
 		report.Streams = append(report.Streams, stream)
 	}
 	report.finish(a.calls())
-	if err := a.files.write(report); err != nil {
-		return err
-	}
-	if err := a.print(report); err != nil {
+	unwritten := a.files.write(report)
+	if err := errors.Join(unwritten, a.print(report)); err != nil { // it is printed all the same, as it was paid for
 		return err
 	}
 	switch {

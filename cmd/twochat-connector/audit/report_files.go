@@ -20,53 +20,74 @@ import (
 //go:embed page.html
 var pageText string
 
-// reportFiles are the files of a report: as JSON, and as a web page. They are opened before any page of a list is paid
-// for.
+// reportFiles are the files of a report: as JSON, and as a web page. Nothing lies at their names before they are whole,
+// so an audit that is killed leaves nothing there that keeps the next one off, and two audits never share a file.
 type reportFiles struct {
-	path       string // without extension; "" for no report
-	json, page *os.File
-	written    bool
-	digest     string // of the JSON file
+	path   string                      // without extension; "" for no report
+	link   func(from, to string) error // fails with fs.ErrExist if the target exists
+	digest string                      // of the JSON file, when both files are there
 }
 
+// newReportFiles checks, before any page of a list is paid for, that the report can be written.
 func newReportFiles(path string) (*reportFiles, error) {
+	f := &reportFiles{path: path, link: os.Link}
 	if path == "" {
-		return &reportFiles{}, nil
+		return f, nil
 	}
 	for _, ending := range []string{".json", ".html"} {
-		path = strings.TrimSuffix(path, ending)
+		f.path = strings.TrimSuffix(f.path, ending)
 	}
-	f := &reportFiles{path: path}
-	for name, to := range map[string]**os.File{path + ".json": &f.json, path + ".html": &f.page} {
-		file, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
-		if errors.Is(err, fs.ErrExist) {
-			f.close()
-			return nil, cli.Hinted(fmt.Errorf("flag --report: %s exists already", name),
-				"name another file: existing reports are not overwritten")
+	var there, free []string
+	for _, name := range []string{f.json(), f.page()} {
+		switch _, err := os.Lstat(name); {
+		case err == nil:
+			there = append(there, name)
+		case errors.Is(err, fs.ErrNotExist):
+			free = append(free, name)
+		default:
+			return nil, notWritable(err)
 		}
-		if err != nil {
-			f.close()
-			return nil, cli.Hinted(fmt.Errorf("flag --report: %w", err), "name a file in a folder that this user may write to")
-		}
-		*to = file
 	}
+	if len(there) > 0 {
+		hint := "name another file: existing reports are not overwritten"
+		if len(free) > 0 {
+			hint += "; " + filepath.Base(free[0]) + " is not there, as after an audit that was killed just before its end"
+		}
+		return nil, cli.Hinted(fmt.Errorf("flag --report: %s exists already", strings.Join(there, ", and ")), hint)
+	}
+	tried, err := f.beside(f.json(), nil)
+	if err != nil {
+		return nil, notWritable(err)
+	}
+	_ = os.Remove(tried) // at the worst an empty file stays, which nobody looks for
 	return f, nil
 }
 
-// close removes files that were not written.
-func (f *reportFiles) close() {
-	for _, file := range []*os.File{f.json, f.page} {
-		if file == nil {
-			continue
-		}
-		_ = file.Close() // what was written is synced
-		if !f.written {
-			_ = os.Remove(file.Name()) // it is empty, and ours
-		}
-	}
+func notWritable(err error) error {
+	return cli.Hinted(fmt.Errorf("flag --report: %w", err), "name a file in a folder that this user may write to")
 }
 
-// write writes the report in both forms.
+func (f *reportFiles) json() string { return f.path + ".json" }
+
+func (f *reportFiles) page() string { return f.path + ".html" }
+
+// beside writes a file of a name of its own in the folder of a target, which only this user may read. The error names
+// the file if it could not be written whole; then it is gone.
+func (f *reportFiles) beside(target string, content []byte) (name string, err error) {
+	file, err := os.CreateTemp(filepath.Dir(target), "."+filepath.Base(target)+".*")
+	if err != nil {
+		return "", err
+	}
+	_, err = file.Write(content)
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		_ = os.Remove(file.Name())
+		return "", err
+	}
+	return file.Name(), nil
+}
+
+// write writes the report in both forms. Both are whole before the first is put in place. What cannot be put in place
+// stays beside it, and the error names it, as it was paid for.
 func (f *reportFiles) write(r *Report) error {
 	if f.path == "" {
 		return nil
@@ -76,19 +97,71 @@ func (f *reportFiles) write(r *Report) error {
 		return err
 	}
 	sum := sha256.Sum256(content.Bytes())
-	f.digest = hex.EncodeToString(sum[:])
-	page, err := pageOf(r, filepath.Base(f.json.Name()), f.digest)
+	digest := hex.EncodeToString(sum[:])
+	page, err := pageOf(r, filepath.Base(f.json()), digest)
 	if err != nil {
 		return err
 	}
-	for file, bytes := range map[*os.File][]byte{f.json: content.Bytes(), f.page: page} {
-		_, err := file.Write(bytes)
-		if err = errors.Join(err, file.Sync()); err != nil {
+	targets := []string{f.json(), f.page()}
+	var written []string
+	for i, content := range [][]byte{content.Bytes(), page} {
+		name, err := f.beside(targets[i], content)
+		if err != nil {
+			for _, name := range written {
+				_ = os.Remove(name)
+			}
 			return fmt.Errorf("write the report: %w", err)
 		}
+		written = append(written, name)
 	}
-	f.written = true
+	var failed error
+	for i, name := range written {
+		switch err := f.place(name, targets[i]); {
+		case err != nil && failed != nil:
+			failed = fmt.Errorf("%w; %w", failed, err)
+		case err != nil:
+			failed = err
+		}
+	}
+	if failed != nil {
+		return cli.Hinted(fmt.Errorf("write the report: %w", failed),
+			"move what was written to another name; it is whole, and the audit need not be repeated")
+	}
+	f.digest = digest
 	return nil
+}
+
+// place gives a file that is whole its name, unless something has that name meanwhile.
+func (f *reportFiles) place(written, target string) error {
+	err := f.link(written, target)
+	if err != nil && !errors.Is(err, fs.ErrExist) { // as on file systems without hard links
+		err = copyNew(written, target)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s exists meanwhile, so it was written to %s", target, written)
+	}
+	if err != nil {
+		return fmt.Errorf("it was written to %s: %w", written, err)
+	}
+	_ = os.Remove(written) // a second name of the same file, or a copy, does no harm
+	return nil
+}
+
+// copyNew copies a file to a name that nothing has yet.
+func copyNew(from, to string) error {
+	content, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	file, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		_ = os.Remove(to) // it was made here, and is not whole
+	}
+	return err
 }
 
 // pageOf is the report as a web page.
