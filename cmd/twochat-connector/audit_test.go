@@ -413,6 +413,8 @@ func tryAuditBesideALiveRun(t *testing.T) {
 		return s.Findings.Noted.NotYet == 0
 	})
 	did := deleteFrom(t, server, 40, 41, 700)
+	_, out, _ = finish(t, "audit", "--config", path, "--all")
+	clitest.WantText(t, "beside a live run", unfolded(out), "--repair --take-over` restores what is missing")
 	r = auditReport(t, cli.ExitFine, "--config", path, "--all", "--repair", "--take-over")
 	if s := r.Streams[0]; s.Repair == nil || s.Repair.Restored != 3 || s.Findings.Missing[0].UUID != did.deleted[0] {
 		t.Errorf("%+v", s)

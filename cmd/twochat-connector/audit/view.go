@@ -24,7 +24,8 @@ func (a *Engine) print(r *Report) error {
 			text.Counted(a.calls(), "call"))
 	}
 	for i := range r.Streams {
-		r.Streams[i].write(&out, commandOf(a.program.InForce(), a.options.Start, r.Streams[i].Stream))
+		r.Streams[i].write(&out, commandOf(a.program.InForce(), a.options.Start, r.Streams[i].Stream),
+			a.repairFlags())
 	}
 	r.writeUnreadable(&out)
 	for _, of := range r.Unaudited {
@@ -51,8 +52,8 @@ func commandOf(force cli.InForce, start connector.Start, stream string) func(fla
 // mostShown is how many messages of a kind are printed for a person; the report has all of them.
 const mostShown = 20
 
-// write prints the findings of a stream. again is the command with more flags.
-func (s *StreamReport) write(out *strings.Builder, again func(flags ...string) string) {
+// write prints the findings of a stream. again is the command with more flags, repair are those of a repair.
+func (s *StreamReport) write(out *strings.Builder, again func(flags ...string) string, repair []string) {
 	fmt.Fprintf(out, "Stream %s: %s listed, %s in the log", s.Stream, text.Counted(s.Listed, "message"),
 		text.Counted(s.Events, "event"))
 	if s.Events > 0 {
@@ -76,7 +77,7 @@ func (s *StreamReport) write(out *strings.Builder, again func(flags ...string) s
 			fmt.Fprintf(out, "  and %s more %s: %s lists them all\n", text.Thousands(more), kind, again("--report", "FILE"))
 		}
 	}
-	for _, line := range s.advice(again) {
+	for _, line := range s.advice(again, repair) {
 		fmt.Fprintf(out, "  → %s\n", line)
 	}
 }
@@ -247,15 +248,15 @@ func (m Message) line() string {
 }
 
 // advice describes what to do next.
-func (s *StreamReport) advice(again func(flags ...string) string) []string {
+func (s *StreamReport) advice(again func(flags ...string) string, repair []string) []string {
 	var lines []string
 	switch first := s.BeforeRepair; {
 	case s.Counts.Missing == 0 || s.Repair != nil:
 	case first != nil:
 		lines = append(lines, fmt.Sprintf("nothing can be repaired yet: %s. First: %s. Then %s restores what is missing, "+
-			"marked late", first.Cause, first.Hint, again("--repair")))
+			"marked late", first.Cause, first.Hint, again(repair...)))
 	default:
-		lines = append(lines, again("--repair")+" restores what is missing, marked late")
+		lines = append(lines, again(repair...)+" restores what is missing, marked late")
 	}
 	if s.Counts.Doubled+s.Counts.OutOfOrder > 0 {
 		lines = append(lines, "a log is append-only: consumers de-duplicate by id, and order by sequence")

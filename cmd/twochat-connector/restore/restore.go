@@ -93,7 +93,7 @@ func (r *Restorer) Run(
 			return Restored{}, err
 		}
 	}
-	owned = true
+	owned, waits.told = true, ""
 	messages, err := lacking()
 	if err != nil {
 		return Restored{}, fmt.Errorf("read the log before the %s: %w", r.Word, err)
@@ -103,7 +103,11 @@ func (r *Restorer) Run(
 	name := claim.Stream.Name
 	if errors.Is(err, connector.ErrFenced) {
 		owned = false
-		return Restored{}, cli.Hinted(fmt.Errorf("stream %s was taken over by another instance during the %s", name, r.Word),
+		err := fmt.Errorf("stream %s was taken over by another instance during the %s", name, r.Word)
+		if waits.told != "" {
+			err = fmt.Errorf("%w, which waited: %s", err, waits.told)
+		}
+		return Restored{}, cli.Hinted(err,
 			"stop the other instance, and run the same command again: nothing is restored twice")
 	}
 	if err != nil {
@@ -127,8 +131,8 @@ type sinkRetry struct {
 	logger *slog.Logger
 	word   string
 	pause  *connector.Backoff
-	told   string
-	again  bool // the previous attempt failed too
+	told   string // what was waited for last, since the stream was acquired
+	again  bool   // the previous attempt failed too
 }
 
 // Page implements reader.RetryPolicy: no pages are read.

@@ -2,14 +2,20 @@ package restore
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/clitest"
+	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/connectortest"
+	"github.com/twochat-connector/twochat-connector/connector/reader"
 )
 
 // A commit that is unclear once is not logged: the next attempt knows what it waits for, and that is logged.
@@ -38,6 +44,48 @@ func TestSinkRetry(t *testing.T) {
 			}
 			if strings.Count(out.String(), "\n") != c.lines || strings.Contains(out.String(), c.not) {
 				t.Errorf("%s: it told\n%s", name, out.String())
+			}
+		})
+	}
+}
+
+// fencedLog is a log that has to be waited for, and that another instance takes over meanwhile.
+type fencedLog struct {
+	*connectortest.Log
+	waits []error // one for each commit
+}
+
+func (l *fencedLog) Commit(
+	ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint,
+) error {
+	if len(l.waits) > 0 {
+		err := l.waits[0]
+		l.waits = l.waits[1:]
+		return err
+	}
+	return fmt.Errorf("commit: %w", connector.ErrFenced)
+}
+
+// Who reads that another instance took the stream over during a repair also reads what the repair waited for then.
+func TestRestorer_Fenced(t *testing.T) {
+	remembers := &connector.Unavailable{Thing: "JetStream stream", Cause: "it remembers ids", Hint: "wait"}
+	for want, waits := range map[string][]error{
+		"during the repair, which waited: JetStream stream: it remembers ids": {remembers, remembers},
+		"during the repair": nil,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			log := &fencedLog{&connectortest.Log{T: t, Checkpoint: connector.Checkpoint{Started: true}}, waits}
+			c := &config.Config{}
+			c.Seen.Capacity = 100
+			r := &Restorer{
+				Config: c, Sink: clitest.LogSink{Of: log}, Word: "repair", Logger: slog.New(slog.DiscardHandler),
+			}
+			claim := connector.Claim{Stream: connector.Stream{Name: "a", SourceKey: "k"}}
+			_, err := r.Run(t.Context(), claim, func() ([]reader.Missing, error) {
+				return []reader.Missing{{Message: connectortest.Message(1)}}, nil
+			})
+			if err == nil || !strings.HasSuffix(err.Error(), want) {
+				t.Errorf("got %v, want … %s", err, want)
 			}
 		})
 	}
