@@ -160,7 +160,7 @@ func (a *Engine) failed(err error) error {
 func (a *Engine) sources() ([]pipeline.Source, error) {
 	var list []pipeline.Source
 	for _, one := range a.config.ByAccount() {
-		if !slices.ContainsFunc(one.Streams(), func(s connector.Stream) bool { return a.wants(s.Name) }) {
+		if !slices.ContainsFunc(one.Streams(), func(s connector.Stream) bool { return a.options.wants(s.Name) }) {
 			continue
 		}
 		opened, wrong := pipeline.OpenSources(one)
@@ -183,7 +183,7 @@ func (a *Engine) readLogs(ctx context.Context, source pipeline.Source, instance 
 	of := &account{Source: source}
 	var list []*audited
 	for _, claim := range pipeline.ClaimsOf(source.Config, source.Privacy, instance, pipeline.Overrides{}) {
-		if !a.wants(claim.Stream.Name) {
+		if !a.options.wants(claim.Stream.Name) {
 			continue
 		}
 		var live *liveStream
@@ -230,8 +230,8 @@ func (a *Engine) calls() int {
 }
 
 // wants reports whether a stream is to be audited.
-func (a *Engine) wants(name string) bool {
-	for _, s := range a.options.Streams {
+func (o *Options) wants(name string) bool {
+	for _, s := range o.Streams {
 		if s.Name == name {
 			return true
 		}

@@ -52,18 +52,18 @@ func (a *Engine) mayRepair(ctx context.Context, all []*audited) error {
 	for i := range all {
 		claims[i] = all[i].claim
 	}
-	return a.restorer(a.config).Admitted(ctx, claims, a.besideRun(), a.options.TakeOver)
+	return a.restorer(a.config).Admitted(ctx, claims, a.options.besideRun(a.accounts), a.options.TakeOver)
 }
 
 // besideRun reports whether an instance answered that runs with this configuration, and that delivers what is audited.
-func (a *Engine) besideRun() bool {
-	return !a.options.History && slices.ContainsFunc(a.accounts, func(of *account) bool { return of.spare.Beside() })
+func (o *Options) besideRun(accounts []*account) bool {
+	return !o.History && slices.ContainsFunc(accounts, func(of *account) bool { return of.spare.Beside() })
 }
 
 // repairFlags are those of a repair that is not refused: beside an instance that answered, it has to take over. A file
 // cannot be taken over, so there the instance is to be stopped first.
 func (a *Engine) repairFlags() []string {
-	if a.besideRun() && a.config.Sink.File == nil {
+	if a.options.besideRun(a.accounts) && a.config.Sink.File == nil {
 		return []string{"--repair", "--take-over"}
 	}
 	return []string{"--repair"}
