@@ -100,6 +100,7 @@ func wantFinding(t *testing.T, s *Sink, claims []connector.Claim, level connecto
 
 // TestCheckFresh checks topics that Create made: nothing is refused.
 func TestCheckFresh(t *testing.T) {
+	t.Parallel() // it mostly waits
 	everyBroker(t, func(t *testing.T, b *broker) {
 		config := Config{Topic: newTopic()}
 		s := openSink(t, b, config, connector.Encoding{})

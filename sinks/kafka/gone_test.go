@@ -34,8 +34,10 @@ func wantRefusal(t *testing.T, err error, part string) {
 // TestTopicDeleted deletes a topic under a running instance: it is missing for a moment, and then refused. A restart
 // that may create topics does not recreate this one beside what was written together with it.
 func TestTopicDeleted(t *testing.T) {
+	t.Parallel() // it mostly waits
 	for _, suffix := range []string{"", ".checkpoints"} {
 		t.Run("topic"+suffix, func(t *testing.T) {
+			t.Parallel()
 			b := fake(t, 1)
 			config := Config{Topic: newTopic(), Create: true}
 			createTopics(t, b, config)

@@ -20,6 +20,7 @@ import (
 // TestOpenTransactionBeside takes a stream over while another stream's open transaction is before its newest
 // checkpoint, in the same partition. What the transaction hides must not be taken for missing.
 func TestOpenTransactionBeside(t *testing.T) {
+	t.Parallel() // it mostly waits
 	everyBroker(t, func(t *testing.T, b *broker) {
 		config := Config{Topic: newTopic(), TransactionTimeout: minTransactionTimeout}
 		createTopics(t, b, config)

@@ -30,6 +30,7 @@ func TestMembers(t *testing.T) {
 
 // TestMembers_Cut cuts a replica off without a word. The others notice it by its session's end.
 func TestMembers_Cut(t *testing.T) {
+	t.Parallel() // it mostly waits
 	everyBroker(t, func(t *testing.T, b *broker) {
 		config := Config{Topic: newTopic()}
 		createTopics(t, b, config)
