@@ -13,10 +13,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/admin"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/quarantine"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/text"
+	"github.com/twochat-connector/twochat-connector/config"
+	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
@@ -24,8 +27,8 @@ const aboutQuarantine = `
 Shows what could not become an event (no id, broken UTF-8, too large) from the
 sink's quarantine, and why, and delivers what can become an event now.
 
-    quarantine list       one line each, oldest first in each stream; with
-                          --show the items too
+    quarantine list       one line each, oldest first in each stream, and what
+                          can deliver them; with --show the items too
     quarantine show ID    one of them, with its item as far as it was kept;
                           the beginning of an id is enough
     quarantine replay     try each item again, and deliver those that are
@@ -127,6 +130,9 @@ func runQuarantine(ctx context.Context, p *cli.Program, args []string) error {
 	q := quarantineReader{
 		sink: sink, stream: *stream, program: p, out: p.Out, err: p.Err, names: make(map[string]pipeline.Names),
 	}
+	if named {
+		q.config = c
+	}
 	switch {
 	case *stream != "":
 		q.streams = []string{*stream}
@@ -145,7 +151,8 @@ func runQuarantine(ctx context.Context, p *cli.Program, args []string) error {
 type quarantineReader struct {
 	sink     sinks.Sink
 	stream   string
-	streams  []string // of the configuration
+	streams  []string       // of the configuration
+	config   *config.Config // nil if only the sink is known
 	program  *cli.Program
 	out, err io.Writer
 	// names are those of the streams of which something was read, by each of their names.
@@ -202,6 +209,7 @@ func (w *quarantineReader) list(ctx context.Context, show, asJSON bool) error {
 	count, out := 0, w.out
 	listed := map[string]map[string]struct{}{} // by a stream's present name, as an item may have been quarantined twice
 	former := map[string][]string{}            // the names under which they are listed
+	ways := map[string]map[quarantine.Way]int{}
 	err := w.each(ctx, func(q quarantine.Item) error {
 		names, err := w.of(ctx, q.Stream)
 		if err != nil {
@@ -209,7 +217,10 @@ func (w *quarantineReader) list(ctx context.Context, show, asJSON bool) error {
 		}
 		present := names.Present()
 		if count++; listed[present] == nil {
-			listed[present] = make(map[string]struct{})
+			listed[present], ways[present] = make(map[string]struct{}), make(map[quarantine.Way]int)
+		}
+		if _, twice := listed[present][q.ID]; !twice {
+			ways[present][q.Way()]++
 		}
 		listed[present][q.ID] = struct{}{}
 		if q.Stream != present {
@@ -225,8 +236,8 @@ func (w *quarantineReader) list(ctx context.Context, show, asJSON bool) error {
 		if asJSON {
 			return json.NewEncoder(out).Encode(q)
 		}
-		line := fmt.Sprintf("%s  %s  %.15s  %s\n", q.Recorded.Local().Format("2006-01-02 15:04:05"),
-			text.Printable(q.Stream), text.Printable(q.ID), text.Printable(q.Reason))
+		line := fmt.Sprintf("%s  %s  %.15s  %s%s\n", q.Recorded.Local().Format("2006-01-02 15:04:05"),
+			text.Printable(q.Stream), text.Printable(q.ID), text.Printable(q.Reason), notKept[q.Way()])
 		if err := text.Print(out, line); err != nil || !show {
 			return err
 		}
@@ -244,10 +255,46 @@ func (w *quarantineReader) list(ctx context.Context, show, asJSON bool) error {
 		if err != nil {
 			break
 		}
-		err = w.tellAbout(ctx, name, former[name], uint64(len(listed[name])))
+		if err = w.tellAbout(ctx, name, former[name], uint64(len(listed[name]))); err == nil {
+			err = w.tellWays(ctx, name, ways[name])
+		}
 	}
 	return err
 }
+
+// notKept is what the list says of an item that a replay cannot deliver.
+var notKept = map[quarantine.Way]string{
+	quarantine.ByRepair: ", not kept whole", quarantine.NoWay: ", larger than an event may be",
+}
+
+// tellWays says what can deliver a stream's items, with commands that are not refused beside a running instance.
+func (w *quarantineReader) tellWays(ctx context.Context, stream string, ways map[quarantine.Way]int) error {
+	of := func(s connector.Stream) bool { return s.Name == stream }
+	if w.config == nil || !slices.ContainsFunc(w.config.Streams(), of) {
+		return nil
+	}
+	var said []string
+	say := func(count int, words string) {
+		if count > 0 {
+			said = append(said, words+" "+text.Counted(count, "item"))
+		}
+	}
+	replay := "`twochat-connector quarantine replay --stream " + stream + "`"
+	repair := "`twochat-connector audit --all --repair --stream " + stream + "`"
+	if w.config.Sink.File == nil && admin.Answers(ctx, w.config, stream) {
+		replay, repair = takingOver(replay), takingOver(repair)
+	}
+	say(ways[quarantine.ByReplay], replay+" tries again")
+	say(ways[quarantine.ByRepair], repair+" reads from 2Chat again")
+	say(ways[quarantine.NoWay], "nothing delivers")
+	if len(said) == 0 {
+		return nil
+	}
+	return text.Print(w.out, w.program.Hint("Stream "+text.Printable(stream)+": "+strings.Join(said, "; "))+".\n")
+}
+
+// takingOver is a quoted command that takes its streams over from a running instance.
+func takingOver(command string) string { return strings.TrimSuffix(command, "`") + " --take-over`" }
 
 // tellAbout says what the list does not show of a stream's items: under which former names they are listed; how many
 // were delivered since, as they stay listed until retention removes them; and what lies in other sinks.

@@ -244,12 +244,14 @@ func TestQuarantine_ReplayOfASinkLimit(t *testing.T) {
 		t.Errorf("the small one: %+v", got)
 	}
 	_, listed, _ := finish(t, "quarantine", "list", "--config", path)
-	if strings.Count(listed, "\n") != 3 || !strings.Contains(listed, "1 of these is in the log since") {
+	if !strings.Contains(unfolded(listed), "replay --config "+path+" --stream support` tries again 2 items") || !strings.Contains(listed, "1 of these is in the log since") {
 		t.Errorf("in the quarantine are\n%s", listed)
 	}
 
 	limit(-1)
 	live := liveStream(t, path)
+	_, listed, _ = finish(t, "quarantine", "list", "--config", path)
+	clitest.WantText(t, "beside a live run", unfolded(listed), "--stream support --take-over` tries again 2 items")
 	code, _, errOut := finish(t, "quarantine", "replay", "--config", path)
 	wantCode(t, code, cli.ExitFailed)
 	clitest.WantText(t, "beside a live run", errOut, "an instance is running with this configuration", "--take-over")
@@ -380,7 +382,9 @@ func TestQuarantine_ReplayHintsAreTrue(t *testing.T) {
 	wantCode(t, code, cli.ExitWrong)
 	clitest.WantText(t, "replay", out, "not kept      1: larger than the 1 MiB that an event may have",
 		"→ only 2Chat has all of it: no event holds so much")
-	if strings.Contains(out, "audit") {
+	_, listed, _ := finish(t, "quarantine", "list", "--config", path)
+	clitest.WantText(t, "list", listed, ", larger than an event may be\n", "Stream support: nothing delivers 1 item.")
+	if strings.Contains(out+listed, "audit") {
 		t.Errorf("a repair is suggested, which delivers nothing:\n%s", out)
 	}
 	for id, got := range replayReport(t, cli.ExitWrong, "--config", path) {

@@ -264,7 +264,7 @@ func (r Report) quarantined() (p Problem, found bool) {
 		p.What = "1 message is in the quarantine"
 	}
 	p.Cause = "without what was delivered by a replay or erased since"
-	p.Hint = "`twochat-connector quarantine list` names what is there, and why; `twochat-connector quarantine replay` tries it again"
+	p.Hint = "`twochat-connector quarantine list` names what is there, why, and what can deliver it"
 	p.Runbook = "TwochatConnectorPutAside"
 	return p, total > 0
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/twochat-connector/twochat-connector/connector"
+	"github.com/twochat-connector/twochat-connector/connector/twochat"
 )
 
 // Item is one item of the quarantine.
@@ -55,6 +56,28 @@ func Parse(reject []byte) (item Item, ours bool) {
 func (i *Item) whole() bool {
 	sum := sha256.Sum256(i.Raw)
 	return i.Kept == i.Length && hex.EncodeToString(sum[:]) == i.SHA256
+}
+
+// Way is what can deliver an item.
+type Way int
+
+// The ways: a replay tries what is all kept; a repair by audit reads the rest from 2Chat again; nothing delivers what is
+// larger than an event may be.
+const (
+	ByReplay Way = iota
+	ByRepair
+	NoWay
+)
+
+// Way is what can deliver the item, if it can become an event.
+func (i *Item) Way() Way {
+	switch {
+	case i.Length > twochat.MaxItem:
+		return NoWay
+	case i.Kept < i.Length:
+		return ByRepair
+	}
+	return ByReplay
 }
 
 // token is the token of the key under which the message was known.

@@ -65,7 +65,7 @@ func (r *Replay) judge(of *replayed, item Item) *candidate {
 	c := &candidate{item: item, outcome: Deliver}
 	c.item.Raw = nil
 	switch {
-	case item.Length > twochat.MaxItem:
+	case item.Way() == NoWay:
 		c.outcome, c.because = NotKept, "larger than the "+strconv.Itoa(twochat.MaxItem>>20)+" MiB that an event may have"
 	case item.Kept == 0 && item.Length > 0:
 		c.outcome, c.because = NotKept, "the item was left out, for privacy or as the sink takes none that large"

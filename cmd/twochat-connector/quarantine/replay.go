@@ -13,7 +13,6 @@ import (
 	"github.com/twochat-connector/twochat-connector/config"
 	"github.com/twochat-connector/twochat-connector/connector"
 	"github.com/twochat-connector/twochat-connector/connector/reader"
-	"github.com/twochat-connector/twochat-connector/connector/twochat"
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
@@ -235,7 +234,7 @@ func (c *candidate) hint() string {
 	switch {
 	case c.outcome != NotKept:
 		return hintOf(c.outcome)
-	case c.item.Length > twochat.MaxItem:
+	case c.item.Way() == NoWay:
 		return "only 2Chat has all of it: no event holds so much"
 	}
 	return "`twochat-connector audit --all --repair` reads it from 2Chat again, and delivers it if it can become an event now; " +
