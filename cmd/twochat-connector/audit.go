@@ -13,10 +13,10 @@ import (
 
 const aboutAudit = `
 Compares what 2Chat lists with what is in the log, and reports each message that
-is missing, doubled, out of order, changed or erased. The exit code is 3 if there
-is any. It reads the whole log, and as much of the list as --since or --all says,
-one of which is required. It reads the list as the connector does: new messages do
-no harm, and ` + "`run`" + ` may go on beside it.
+is missing, doubled, out of order, changed or erased. It reads the whole log, and
+as much of the list as --since or --all says, one of which is required. It reads
+the list as the connector does: new messages do no harm, and ` + "`run`" + ` may go on
+beside it.
 
     twochat-connector audit --stream support --since 720h --report audit
 
@@ -39,6 +39,13 @@ the next sequences, marked late. It takes over the stream for that. A running
 instance stands down and continues by itself after a few poll intervals (if one
 answers, --take-over is required); for a file, stop ` + "`run`" + ` first. The repair may be
 killed at any time: the same command continues, and restores nothing twice.
+
+The exit code is 0 if nothing is wrong, also after a repair that restored all that
+was missing; 3 if anything is wrong that was not restored: missing messages that
+are left, and what a repair leaves as it is (doubled, out of order, changed,
+erased, unreadable); 1 if the audit or the repair failed, or if a stream could not
+be audited while nothing is wrong with the others; 2 if the command line or the
+configuration is wrong.
 
 --stream NAME-history audits what backfill delivered: it compares what is listed
 below the beginning of the stream NAME with the history. --repair takes over the

@@ -514,6 +514,9 @@ func tryAuditRefusals(t *testing.T) {
 			t.Errorf("%s: exit code %d, want %d: %s", c.args, code, c.code, errOut)
 		}
 	}
+	_, help, _ := finish(t, "audit", "--help")
+	clitest.WantText(t, "audit --help", unfolded(help), "The exit code is 0 if nothing is wrong, also after a repair that",
+		"3 if anything is wrong that was not restored", "1 if the audit or the repair failed", "2 if the command line")
 	if left, err := filepath.Glob(filepath.Join(dir, "there.*")); err != nil || len(left) != 1 {
 		t.Errorf("%v, %v", left, err)
 	}

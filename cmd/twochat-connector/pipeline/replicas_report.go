@@ -22,6 +22,8 @@ type ReplicasReport struct {
 	Members []MemberReport `json:"members"`
 	// Waiting is true until this replica has begun to read its share for the first time.
 	Waiting bool `json:"waiting,omitempty"`
+	// Unreached is true before the sink was reached, in which the replicas see each other.
+	Unreached bool `json:"unreached,omitempty"`
 	// Changes is how often the members have changed since the start.
 	Changes int `json:"changes"`
 	// Cause is why the members cannot be seen now; Members are the last ones seen then.
@@ -94,6 +96,19 @@ func (a *accountWorker) unbegun(since time.Time) []StreamReport {
 // Waits reports whether this replica reads nothing yet, as others may have to notice it first.
 func (r *ReplicasReport) Waits() bool { return r != nil && (r.Waiting || len(r.Members) == 0) }
 
+// WaitsFor is why this replica reads nothing yet; empty if it reads its share.
+func (r *ReplicasReport) WaitsFor() string {
+	switch {
+	case !r.Waits():
+		return ""
+	case r.Unreached:
+		return "known once the sink is reached"
+	case r.Cause != "":
+		return "known once this one sees the others in the sink"
+	}
+	return "this one waits until the others have noticed it"
+}
+
 // alone reports whether this replica reads every stream.
 func (r *ReplicasReport) alone() bool { return len(r.Members) == 1 }
 
@@ -120,7 +135,7 @@ func (r *ReplicasReport) Text() string {
 	case r == nil:
 		return ""
 	case r.Waits():
-		return "this one waits until the others have noticed it"
+		return r.WaitsFor()
 	case r.alone():
 		return "this one reads every stream"
 	}

@@ -103,6 +103,9 @@ func (l *Pipeline) Report(now time.Time) Report {
 		Started: l.started.UTC(), Now: now.UTC(), Sink: sink,
 		Wedged: l.wedged(now), Changes: l.changes.Newest(), Replicas: l.replicas.report(),
 	}
+	if r.Replicas != nil {
+		r.Replicas.Unreached = !sink.Checked
+	}
 	if !sink.Checked {
 		reason := "the sink is not reached yet"
 		if sink.Waiting != "" {

@@ -92,7 +92,7 @@ func VerdictOf(r Report) Verdict {
 	case v.Level == LevelNotice && len(v.notices(false)) > 0:
 		v.Text = "delivery works" + r.well() + "; " + v.toLookAt()
 	default:
-		v.Text = "all is well" + r.well()
+		v.Text = "all is well" + r.well() + v.toKnow()
 	}
 	return v
 }
@@ -135,38 +135,6 @@ func (v Verdict) worst(level Level) string {
 		return ": " + of[0].What
 	}
 	return fmt.Sprintf(": %s, and %s", of[0].What, text.Counted(len(of)-1, "other thing"))
-}
-
-// noticesNamed is how many notices a verdict names; all are listed below it.
-const noticesNamed = 2
-
-// notices are what is to be looked at by day; minor ones are listed as well, but do not make a verdict.
-func (v Verdict) notices(minor bool) []string {
-	var what []string
-	for _, p := range v.Problems {
-		if p.Level == LevelNotice && p.minor == minor {
-			what = append(what, p.What)
-		}
-	}
-	return what
-}
-
-// toLookAt counts the notices, as many as are listed below, and names the first in a few words.
-func (v Verdict) toLookAt() string {
-	what := slices.Concat(v.notices(false), v.notices(true))
-	said := text.Counted(len(what), "thing") + " to look at: " + strings.Join(what[:min(len(what), noticesNamed)], ", ")
-	if len(what) > noticesNamed {
-		said += ", …"
-	}
-	return said
-}
-
-// Shown is the level that a person is shown: all is well with notices that are minor.
-func (v Verdict) Shown() Level {
-	if v.Level == LevelNotice && len(v.notices(false)) == 0 {
-		return LevelWell
-	}
-	return v.Level
 }
 
 // well says what goes on where nothing is wrong.

@@ -3,6 +3,8 @@ package pipeline
 import (
 	"strings"
 	"testing"
+
+	"github.com/twochat-connector/twochat-connector/connector/twochat"
 )
 
 // A headline that counts what is to be looked at counts as many things as are listed below it. One that is minor alone
@@ -25,5 +27,17 @@ func TestVerdict_CountsWhatIsListed(t *testing.T) {
 	}
 	if v := (Verdict{Level: LevelNotice, Problems: []Problem{notice("a", true)}}); v.Shown() != LevelWell {
 		t.Errorf("a minor thing alone is shown as %s", v.Shown())
+	}
+}
+
+// All is well with one minor thing, which the headline counts, as it is listed below.
+func TestVerdict_OneThingToKnow(t *testing.T) {
+	r := Report{Ready: true, Healthy: true}
+	if got := VerdictOf(r).Text; got != "all is well" {
+		t.Errorf("got %q", got)
+	}
+	r.ShapeChanges = make([]twochat.ShapeChange, 2)
+	if got := VerdictOf(r).Text; got != "all is well; 1 thing to know" {
+		t.Errorf("got %q", got)
 	}
 }
