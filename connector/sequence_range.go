@@ -22,6 +22,26 @@ func (r SequenceRanges) Has(sequence uint64) bool {
 	return slices.ContainsFunc(r, func(run SequenceRange) bool { return run.From <= sequence && sequence <= run.To })
 }
 
+// Above is the lowest sequence that is in none of the runs, from this one on.
+func (r SequenceRanges) Above(sequence uint64) uint64 {
+	for _, run := range r {
+		if run.From <= sequence && sequence <= run.To {
+			sequence = run.To + 1
+		}
+	}
+	return sequence
+}
+
+// Below is the highest sequence that is in none of the runs, up to this one; 0 if there is none.
+func (r SequenceRanges) Below(sequence uint64) uint64 {
+	for _, run := range slices.Backward(r) {
+		if max(1, run.From) <= sequence && sequence <= run.To {
+			sequence = max(1, run.From) - 1
+		}
+	}
+	return sequence
+}
+
 // Count is how many sequences from one to another, both included, are in the runs.
 func (r SequenceRanges) Count(from, to uint64) (n uint64) {
 	for _, run := range r {

@@ -22,6 +22,14 @@ func TestSequenceRanges(t *testing.T) {
 	if r.Has(2) || !r.Has(3) || !r.Has(5) || r.Has(6) || !r.Has(9) || r.Has(10) {
 		t.Error("which sequences are in the runs")
 	}
+	for at, want := range map[uint64][2]uint64{1: {1, 1}, 3: {6, 2}, 5: {6, 2}, 6: {6, 6}, 8: {10, 7}, 10: {10, 10}} {
+		if got := [2]uint64{r.Above(at), r.Below(at)}; got != want {
+			t.Errorf("outside the runs, from %d on and up to it: %v, want %v", at, got, want)
+		}
+	}
+	if got := (SequenceRanges{{1, 3}}).Below(2); got != 0 {
+		t.Errorf("below the first run is %d", got)
+	}
 	if n := r.Count(1, 20); n != 5 {
 		t.Errorf("%d sequences in all, want 5", n)
 	}

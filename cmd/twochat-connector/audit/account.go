@@ -78,10 +78,7 @@ func (c *comparison) beginning(from, to uint64) {
 	if count == 0 {
 		return
 	}
-	for ; away.Has(from); from++ { // a log in memory is as long
-	}
-	for ; away.Has(to); to-- {
-	}
+	from, to = away.Above(from), away.Below(to)
 	c.findings.Erased = append(c.findings.Erased, Range{From: from, To: to, Count: count, Beginning: true})
 }
 
@@ -105,10 +102,8 @@ func (c *comparison) below(held int) {
 	was := c.first - 1 // the sequence that the next listed message can have had
 	// Above the log's first event, and below the first that is listed too, so many sequences are missing.
 	between := 0
-	for n := c.first + 1; n < c.lowest; n++ {
-		if !c.have.has(n) && !c.checkpoint.Elsewhere.Has(n) {
-			between++
-		}
+	for range c.have.missing(c.first, c.lowest, c.checkpoint.Elsewhere) {
+		between++
 	}
 	start := c.highest(c.floor)
 	var missing []filler
@@ -146,20 +141,14 @@ func (c *comparison) below(held int) {
 
 // delivered reports whether a sequence is one that the log delivered. It goes down over those that the log passed over.
 func delivered(c *connector.Checkpoint, sequence *uint64) bool {
-	for c.Skipped.Has(*sequence) {
-		*sequence--
-	}
+	*sequence = c.Skipped.Below(*sequence)
 	return *sequence > c.Base
 }
 
 // settle accounts for the sequences that are gone between two others.
 func (c *comparison) settle(below, above uint64, fillers []filler) {
-	var gone []uint64
-	for n := below + 1; n < above && n <= c.checkpoint.Sequence; n++ {
-		if n > c.checkpoint.Base && !c.have.has(n) && !c.checkpoint.Elsewhere.Has(n) {
-			gone = append(gone, n)
-		}
-	}
+	gone := slices.Collect(c.have.missing(max(below, c.checkpoint.Base), min(above, c.checkpoint.Sequence+1),
+		c.checkpoint.Elsewhere))
 	fillers = c.setElsewhere(below, above, len(gone), fillers)
 	gone, fillers = setRemoved(c, gone, fillers)
 	known := make(map[connector.Key]uint64)
@@ -212,7 +201,7 @@ func (c *comparison) setElsewhere(below, above uint64, gone int, fillers []fille
 	return slices.DeleteFunc(fillers, func(f filler) bool {
 		named, known := c.named[f.row.key]
 		if exact { // each has its place
-			for sequence++; c.have.has(sequence); sequence++ {
+			for sequence++; c.have.has(sequence); sequence = c.checkpoint.Skipped.Above(sequence + 1) {
 			}
 			named, known = sequence, true
 		}

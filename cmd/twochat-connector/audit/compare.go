@@ -63,7 +63,7 @@ func (c *comparison) name() {
 	}
 	c.floor, c.horizon, c.rejected = set(c.checkpoint.Floor), set(c.checkpoint.Horizon), set(c.checkpoint.Rejects)
 	c.first, _ = extentOf(c.log.events)
-	c.have = newSequenceSet(c.checkpoint.Sequence)
+	c.have = newSequenceSet(c.checkpoint.Skipped) // nothing is missing there
 	c.parts = make(partSequences)
 	for i := range c.log.events {
 		r := &c.log.events[i]
@@ -74,11 +74,6 @@ func (c *comparison) name() {
 	}
 	for _, sequence := range c.log.filled {
 		c.have.add(sequence)
-	}
-	for _, run := range c.checkpoint.Skipped { // nothing is missing there
-		for n := run.From; n <= run.To; n++ {
-			c.have.add(n)
-		}
 	}
 	c.findings.Unfinished = c.log.unfinished
 	c.findings.Noted.ErasedOnRequest = len(c.log.onRequest) - c.log.unfinished
@@ -297,20 +292,4 @@ func bySequence(messages []Message) {
 		}
 		return strings.Compare(a.UUID, b.UUID)
 	})
-}
-
-// sequenceSet holds sequences up to a highest one, one bit for each.
-type sequenceSet struct{ words []uint64 }
-
-func newSequenceSet(highest uint64) sequenceSet { return sequenceSet{make([]uint64, highest/64+1)} }
-
-func (s sequenceSet) add(n uint64) {
-	if word := n / 64; word < uint64(len(s.words)) {
-		s.words[word] |= 1 << (n % 64)
-	}
-}
-
-func (s sequenceSet) has(n uint64) bool {
-	word := n / 64
-	return word < uint64(len(s.words)) && s.words[word]&(1<<(n%64)) != 0
 }

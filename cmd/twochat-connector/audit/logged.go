@@ -102,9 +102,11 @@ func (l *Logged) AddReject(reject []byte) error {
 // retention may have removed others.
 func (l *Logged) AddErased(erased []connector.Seen, last uint64) {
 	l.onRequest = make(map[connector.Key]struct{}, len(erased))
-	there := newSequenceSet(last)
+	there := newSequenceSet(nil)
 	for i := range l.events {
-		there.add(l.events[i].sequence)
+		if sequence := l.events[i].sequence; sequence <= last {
+			there.add(sequence)
+		}
 	}
 	first := last + 1
 	if lowest, _ := l.extent(); lowest > 0 {
