@@ -174,7 +174,7 @@ func (r *Replay) deliverStream(ctx context.Context, one *replayed) error {
 func (r *Replay) print(all []*replayed) error {
 	report := &Report{DryRun: r.options.DryRun}
 	for _, one := range all {
-		of := one.report()
+		of := one.report(r.options.TakeOver)
 		for i := range of.Items {
 			of.Items[i].Hint = r.program.Hint(of.Items[i].Hint)
 		}
@@ -229,16 +229,20 @@ func (s *replayed) toDo() bool {
 	return len(s.candidates()) > 0 || counted != s.left()
 }
 
-// hint is what to do about an item that stays in the quarantine.
-func (c *candidate) hint() string {
+// hint is what to do about an item that stays in the quarantine, beside a running instance or not.
+func (c *candidate) hint(beside bool) string {
 	switch {
 	case c.outcome != NotKept:
 		return hintOf(c.outcome)
 	case c.item.Way() == NoWay:
 		return "only 2Chat has all of it: no event holds so much"
 	}
-	return "`twochat-connector audit --all --repair` reads it from 2Chat again, and delivers it if it can become an event now; " +
-		"if the sink refused it, raise its limit first"
+	repair := "twochat-connector audit --all --repair"
+	if beside {
+		repair += " --take-over"
+	}
+	return "`" + repair + "` reads it from 2Chat again, and delivers it if it can become an event now; if the sink refused " +
+		"it, raise its limit first"
 }
 
 // candidates returns those that are to be delivered.
@@ -252,7 +256,7 @@ func (s *replayed) candidates() []*candidate {
 	return list
 }
 
-func (s *replayed) report() StreamReport {
+func (s *replayed) report(beside bool) StreamReport {
 	report := StreamReport{
 		Stream: s.claim.Stream.Name, Items: []Replayed{}, Elsewhere: s.checkpoint.Counters.Elsewhere,
 	}
@@ -262,7 +266,7 @@ func (s *replayed) report() StreamReport {
 	for _, c := range s.items {
 		report.Items = append(report.Items, Replayed{
 			ID: c.item.ID, Recorded: c.item.Recorded, Reason: c.item.Reason, Outcome: c.outcome, Because: c.because,
-			Hint: c.hint(), Sequence: c.sequence,
+			Hint: c.hint(beside), Sequence: c.sequence,
 		})
 	}
 	return report

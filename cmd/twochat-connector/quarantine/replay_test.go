@@ -86,3 +86,11 @@ func TestReplay_Room(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// An item that was not kept whole is repaired from 2Chat, with a command that is not refused beside a running instance.
+func TestReplayed_HintBesideAnInstance(t *testing.T) {
+	c := candidate{outcome: NotKept, item: Item{Length: 5000, Kept: 100}}
+	for beside, want := range map[bool]string{false: "audit --all --repair`", true: "audit --all --repair --take-over`"} {
+		clitest.WantText(t, "hint", c.hint(beside), want)
+	}
+}
