@@ -40,7 +40,7 @@ func (c *comparison) account() {
 			c.settle(below, r.sequence, fillers)
 			below, fillers = r.sequence, fillers[:0]
 		case in:
-			if r.late && !r.erased {
+			if r.late {
 				fillers = append(fillers, filler{row: row})
 			}
 		case c.putAside(row.key):

@@ -283,6 +283,10 @@ func TestCompare(t *testing.T) {
 			list: "1-4 6-9 50 10-20", log: "1-4 6-20", erased: "50@21*",
 			checkpoint: connector.Checkpoint{Sequence: 21, Certified: 21}, want: "erased 1 of 5-5 false; on request 1",
 		},
+		"restored, and then erased on request": {
+			list: "1-20", log: "1-4 6-20", erased: "5@21*",
+			checkpoint: connector.Checkpoint{Sequence: 21, Certified: 21}, want: "on request 1; restored 1",
+		},
 		"erased from the quarantine": {
 			list: "1-9 50 10-20", unfit: "51", log: "1-20", erased: "50@0 51@0", checkpoint: all, want: "on request 2",
 		},
