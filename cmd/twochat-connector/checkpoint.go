@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/checkpoint"
@@ -95,15 +96,20 @@ func runCheckpoint(ctx context.Context, p *cli.Program, args []string) error {
 	}
 	switch verb {
 	case "export":
-		return engine.Export(ctx, o.stream, o.out)
+		err = engine.Export(ctx, o.stream, o.out)
 	case "import":
-		return engine.Import(ctx, words[1])
+		err = engine.Import(ctx, words[1])
 	case "rename":
-		return engine.Rename(ctx, words[1], words[2])
+		err = engine.Rename(ctx, words[1], words[2])
 	case "move":
-		return engine.Move(ctx, o.stream, strings.TrimRight(o.from, "/"))
+		err = engine.Move(ctx, o.stream, strings.TrimRight(o.from, "/"))
+	default:
+		err = engine.Show(ctx, o.stream)
 	}
-	return engine.Show(ctx, o.stream)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return cli.Hinted(errors.New("stopped before the end"), "run the same command again: it goes on where it was")
+	}
+	return err
 }
 
 // check refuses what does not belong to a subcommand.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"net"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -100,4 +101,24 @@ func TestCheckpoint_Usage(t *testing.T) {
 	code, _, errOut := finish(t, "checkpoint", "show", "--sink", "nats://127.0.0.1:1")
 	wantCode(t, code, cli.ExitUsage)
 	clitest.WantText(t, "without a configuration", errOut, "expected --stream NAME")
+}
+
+// Who stops a checkpoint command while it waits for the sink reads what to do next.
+func TestCheckpoint_Stopped(t *testing.T) {
+	t.Parallel()
+	hangs, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hangs.Close()
+	_, api := fakeAPI(t, twochattest.Options{Seed: 3, History: 10})
+	path := configure(t, api, "jetstream: { url: 'nats://"+hangs.Addr().String()+"' }")
+	for _, args := range [][]string{{"show"}, {"rename", "support", "sales"}} {
+		r := start(t, append(append([]string{"checkpoint"}, args...), "--config", path)...)
+		if _, err := hangs.Accept(); err != nil { // it waits for an answer now
+			t.Fatal(err)
+		}
+		wantCode(t, r.end(), cli.ExitFailed)
+		clitest.WantText(t, args[0], r.err.String(), "stopped before the end", "run the same command again")
+	}
 }

@@ -142,11 +142,15 @@ func writeNew(path string, file *File) error {
 	if errors.Is(err, fs.ErrExist) {
 		return cli.Hinted(fmt.Errorf("there is a file %s already", path), "name another one, or remove it")
 	}
+	const elsewhere = "name a file in a folder that this user may write to, and that has room"
 	if err != nil {
-		return fmt.Errorf("export: %w", err)
+		return cli.Hinted(fmt.Errorf("export: %w", err), elsewhere)
 	}
-	err = cli.PrintJSON(to, file)
-	return errors.Join(err, to.Sync(), to.Close())
+	if err := errors.Join(cli.PrintJSON(to, file), to.Sync(), to.Close()); err != nil {
+		_ = os.Remove(path) // it was made here, and would keep the next attempt off
+		return cli.Hinted(fmt.Errorf("export: %w", err), elsewhere)
+	}
+	return nil
 }
 
 // readFile reads what Export wrote, with the name of the sink that it was in.

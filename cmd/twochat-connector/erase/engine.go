@@ -314,7 +314,13 @@ func (e *Engine) erase(ctx context.Context, one *target) error {
 	log := one.sink.Log(one.claim)
 	defer pipeline.GiveUp(log, e.logger.With("stream", name))
 	const again = "run the same command again: it goes on where it was"
-	taken, err := pipeline.TakeOver(ctx, log, acquireWithin, nil)
+	told := false
+	taken, err := pipeline.TakeOver(ctx, log, acquireWithin, func(cause error) {
+		if !told {
+			told = true
+			e.logger.Warn("the sink is waited for; it goes on by itself", "stream", name, "cause", cause)
+		}
+	})
 	if err != nil {
 		return cli.Hinted(fmt.Errorf("take stream %s over: %w", name, err), again)
 	}

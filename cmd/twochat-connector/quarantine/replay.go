@@ -161,7 +161,13 @@ func (r *Replay) deliverStream(ctx context.Context, one *replayed) error {
 	if err != nil {
 		return err
 	}
-	next := done.First
+	delivered := 0 // of those that were tried last
+	for _, c := range tried {
+		if c.outcome == Deliver {
+			delivered++
+		}
+	}
+	next := done.Last + 1 - uint64(delivered)
 	for _, c := range tried {
 		if c.outcome == Deliver {
 			c.outcome, c.sequence = Delivered, next

@@ -3,6 +3,7 @@
 package restore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,12 +66,39 @@ func (r *Restorer) Answers(ctx context.Context, claims []connector.Claim) bool {
 	return false
 }
 
+// maxTakeOvers is how often a stream is taken over from a running instance before the instance is left to itself.
+const maxTakeOvers = 10
+
 // Run takes a stream over and delivers what lacking returns. lacking is called when nobody else can write to the log
 // any more, so what it finds there is final. If Run is interrupted, what was committed is in the log, and the next run
-// finds it there.
+// finds it there. An instance that stood down for the command goes on when the command has to wait for long, for example
+// as JetStream remembers the ids of events that were deleted: then Run takes the stream over once more.
 func (r *Restorer) Run(
 	ctx context.Context, claim connector.Claim, lacking func() ([]reader.Missing, error),
 ) (Restored, error) {
+	var all Restored
+	for tries := 1; ; tries++ {
+		done, fenced, err := r.attempt(ctx, claim, lacking)
+		all.add(done)
+		if !fenced || !r.Beside || tries == maxTakeOvers {
+			return all, err
+		}
+		r.Logger.Warn("the running instance went on meanwhile; the stream is taken over once more", "command", r.Word,
+			"stream", claim.Stream.Name)
+	}
+}
+
+// add adds what a further attempt delivered.
+func (r *Restored) add(more Restored) {
+	r.Delivered += more.Delivered
+	r.Quarantined += more.Quarantined
+	r.First, r.Last = cmp.Or(r.First, more.First), cmp.Or(more.Last, r.Last)
+}
+
+// attempt is Run until another instance takes the stream over: then fenced is true.
+func (r *Restorer) attempt(
+	ctx context.Context, claim connector.Claim, lacking func() ([]reader.Missing, error),
+) (done Restored, fenced bool, err error) {
 	log := r.Sink.Log(claim)
 	owned := false
 	defer func() {
@@ -90,16 +118,20 @@ func (r *Restorer) Run(
 			break
 		}
 		if err := waits.Commit(ctx, err); err != nil {
-			return Restored{}, err
+			return done, false, err
 		}
 	}
 	owned, waits.told = true, ""
 	messages, err := lacking()
 	if err != nil {
-		return Restored{}, fmt.Errorf("read the log before the %s: %w", r.Word, err)
+		return done, false, fmt.Errorf("read the log before the %s: %w", r.Word, err)
 	}
 	before := session.Reader().Checkpoint().Sequence
 	out, err := session.Restore(ctx, messages)
+	done = Restored{Delivered: out.Delivered, Quarantined: out.Rejected}
+	if out.Delivered > 0 {
+		done.First, done.Last = before+1, before+uint64(out.Delivered)
+	}
 	name := claim.Stream.Name
 	if errors.Is(err, connector.ErrFenced) {
 		owned = false
@@ -107,11 +139,10 @@ func (r *Restorer) Run(
 		if waits.told != "" {
 			err = fmt.Errorf("%w, which waited: %s", err, waits.told)
 		}
-		return Restored{}, cli.Hinted(err,
-			"stop the other instance, and run the same command again: nothing is restored twice")
+		return done, true, cli.Hinted(err, "stop the other instance, and run the same command again: nothing is restored twice")
 	}
 	if err != nil {
-		return Restored{}, fmt.Errorf("%s stream %s: %w", r.Word, name, err)
+		return done, false, fmt.Errorf("%s stream %s: %w", r.Word, name, err)
 	}
 	if r.Left != nil {
 		if err := session.CountQuarantine(ctx, r.Left()); err != nil {
@@ -119,11 +150,7 @@ func (r *Restorer) Run(
 				"cause", err)
 		}
 	}
-	done := Restored{Delivered: out.Delivered, Quarantined: out.Rejected}
-	if out.Delivered > 0 {
-		done.First, done.Last = before+1, before+uint64(out.Delivered)
-	}
-	return done, nil
+	return done, false, nil
 }
 
 // sinkRetry waits out temporary failures of a sink, and gives up if a person has to decide.

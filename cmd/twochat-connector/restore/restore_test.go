@@ -90,3 +90,49 @@ func TestRestorer_Fenced(t *testing.T) {
 		})
 	}
 }
+
+// overtakenLog is a log that another instance takes over at its first commits.
+type overtakenLog struct {
+	*connectortest.Log
+	times int
+}
+
+func (l *overtakenLog) Commit(
+	ctx context.Context, events []connector.Event, rejects []connector.Reject, next connector.Checkpoint,
+) error {
+	if l.times > 0 {
+		l.times--
+		return fmt.Errorf("commit: %w", connector.ErrFenced)
+	}
+	return l.Log.Commit(ctx, events, rejects, next)
+}
+
+// A command that takes over from a running instance does so again if the instance went on while it waited, but not for
+// ever; and a command that takes over from nobody gives way at once.
+func TestRestorer_TakesOverAgain(t *testing.T) {
+	for _, c := range []struct {
+		beside bool
+		times  int
+		done   bool
+		looked int
+	}{{true, 3, true, 4}, {true, 50, false, maxTakeOvers}, {false, 1, false, 1}} {
+		synctest.Test(t, func(t *testing.T) {
+			log := &overtakenLog{&connectortest.Log{T: t, Checkpoint: connector.Checkpoint{Started: true}}, c.times}
+			of := &config.Config{}
+			of.Seen.Capacity = 100
+			r := &Restorer{
+				Config: of, Sink: clitest.LogSink{Of: log}, Word: "repair", Logger: slog.New(slog.DiscardHandler),
+				Beside: c.beside,
+			}
+			claim := connector.Claim{Stream: connector.Stream{Name: "a", SourceKey: "k"}}
+			looked := 0
+			done, err := r.Run(t.Context(), claim, func() ([]reader.Missing, error) {
+				looked++
+				return []reader.Missing{{Message: connectortest.Message(1)}}, nil
+			})
+			if (err == nil) != c.done || (done.Delivered == 1) != c.done || looked != c.looked {
+				t.Errorf("beside %v, overtaken %d times: %+v after %d looks, %v", c.beside, c.times, done, looked, err)
+			}
+		})
+	}
+}
