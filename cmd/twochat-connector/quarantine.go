@@ -119,7 +119,7 @@ func runQuarantine(ctx context.Context, p *cli.Program, args []string) error {
 		o.Stream, o.JSON = *stream, *asJSON
 		return quarantine.NewReplay(p, c, o).Run(ctx)
 	}
-	sink, err := openBeside(p, c)
+	sink, err := openToRead(p, c)
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/cli"
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/pipeline"
@@ -10,8 +13,19 @@ import (
 	"github.com/twochat-connector/twochat-connector/sinks"
 )
 
-// openBeside opens the configured sink to read from it beside a running connector. It does not start the embedded
-// server, but connects to the running one.
+// openToRead opens the configured sink to read what it keeps, beside a running connector or without one.
+func openToRead(p *cli.Program, c *config.Config) (sinks.Sink, error) {
+	if e := c.Sink.Embedded; e != nil {
+		if _, err := os.Stat(e.Dir); errors.Is(err, fs.ErrNotExist) { // reading must not make the folder
+			return openBeside(p, c)
+		}
+	}
+	sink, _, err := pipeline.OpenSink(c, cli.NewLeveledLogger(p, c.Log, slog.LevelWarn, p.Err))
+	return sink, err
+}
+
+// openBeside opens the configured sink to follow it beside a running connector. It does not start the embedded server,
+// but connects to the running one.
 func openBeside(p *cli.Program, c *config.Config) (sinks.Sink, error) {
 	chosen := c.Sink
 	if chosen.Embedded != nil {

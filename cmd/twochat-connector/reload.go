@@ -159,8 +159,12 @@ func (r *reloader) load() (*config.Config, error) {
 		return nil, err
 	}
 	if keys := config.NeedsRestart(next, r.running); len(keys) > 0 {
-		return nil, cli.Hinted(fmt.Errorf("a change of these keys needs a restart: %s", strings.Join(keys, ", ")),
-			"restart the program; nothing of the file is in force before")
+		hint := "restart the program; nothing of the file is in force before"
+		if slices.ContainsFunc(keys, func(key string) bool { return strings.HasSuffix(key, "base_url") }) {
+			hint = "a list is known by its address: stop the program, take the streams along with `twochat-connector checkpoint " +
+				"move --from FORMER-URL`, and start it; nothing of the file is in force before"
+		}
+		return nil, cli.Hinted(fmt.Errorf("a change of these keys needs a restart: %s", strings.Join(keys, ", ")), hint)
 	}
 	return next, nil
 }

@@ -133,15 +133,22 @@ func TestRun_Reload(t *testing.T) {
 	until(t, "the refusal of another sink", func() bool {
 		return strings.Contains(r.report().Configuration.Refused, "needs a restart: sink.file.path")
 	})
+	// A list at another address is another one, so a restart alone would be refused.
+	r.mount(strings.Replace(r.with(streamOf(3)), "base_url: http", "base_url: https", 1))
+	until(t, "the refusal of another address", func() bool {
+		of := r.report().Configuration
+		return strings.Contains(of.Refused, "needs a restart: twochat.base_url") &&
+			strings.Contains(of.Hint, "checkpoint move")
+	})
 	_, metrics = get(t, r.admin()+"/metrics")
 	if !strings.Contains(metrics, "twochat_connector_config_last_reload_successful 0") || r.live(120) != "s1 s2" {
 		t.Errorf("a refused file is half in force: %s are live", r.live(120))
 	}
 	code, out, _ := finish(t, "status", "--admin", r.admin())
-	clitest.WantText(t, "status", out, "refused", "sink.file.path")
+	clitest.WantText(t, "status", out, "refused", "twochat.base_url")
 	wantCode(t, code, 0)
-	if refused := r.count("the configuration file has changed and is refused; the configuration before it stays in force"); refused != 2 {
-		t.Errorf("two wrong files are told %d times", refused)
+	if refused := r.count("the configuration file has changed and is refused; the configuration before it stays in force"); refused != 3 {
+		t.Errorf("three wrong files are told %d times", refused)
 	}
 
 	// A stream that comes back continues where it was.

@@ -202,10 +202,8 @@ func TestQuarantine_Replay(t *testing.T) {
 			if n := quarantined(t, path, 302); n != 4 {
 				t.Errorf("status counts %d in the quarantine, want 4", n)
 			}
-			if name != "embedded" { // it is listed beside a running instance only
-				_, listed, _ := finish(t, "quarantine", "list", "--config", path)
-				clitest.WantText(t, "list", listed, "Stream support: 3 of these are in the log since")
-			}
+			_, listed, _ := finish(t, "quarantine", "list", "--config", path)
+			clitest.WantText(t, "list", listed, "Stream support: 3 of these are in the log since")
 			code, out, _ = finish(t, "quarantine", "replay", "--config", path, "--stream", "support")
 			wantCode(t, code, cli.ExitWrong)
 			clitest.WantText(t, "again", out, "in the log    3 already")
