@@ -164,6 +164,12 @@ func TestErase_FormerNamesThatWereNotRecorded(t *testing.T) {
 	}
 	wantFound("imported into the same sink", path, 2, c.messages)
 	wantFound("imported into another sink", other, 1, 0)
+	r := erased(t, cli.ExitFine, "--config", other, "--chat", c.digits, "--dry-run").Streams[0]
+	if r.Elsewhere != 120 || !strings.Contains(r.ElsewhereSink, dir) {
+		t.Errorf("%d events are in %q, want 120 in %s", r.Elsewhere, r.ElsewhereSink, dir)
+	}
+	_, out, _ := finish(t, "erase", "--config", other, "--chat", c.digits, "--dry-run")
+	clitest.WantText(t, "imported", out, "120 events were delivered to another sink, which is not reached", "erase there too")
 }
 
 // forgetFormerNames leaves the checkpoint of the configured stream as an earlier version wrote it.

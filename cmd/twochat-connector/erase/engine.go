@@ -225,7 +225,12 @@ func (e *Engine) count(ctx context.Context, one *target) (there bool, err error)
 		return false, err
 	}
 	one.checkpoint = checkpoint
-	r := &StreamReport{Stream: name, FormerNameOf: one.formerOf}
+	r := &StreamReport{
+		Stream: name, FormerNameOf: one.formerOf, Elsewhere: checkpoint.Elsewhere.Count(1, checkpoint.Sequence),
+	}
+	if r.Elsewhere > 0 {
+		r.ElsewhereSink = checkpoint.ImportedFrom
+	}
 	one.report, e.report.Streams = r, append(e.report.Streams, r)
 	read := func(event func(connector.StoredRecord) error, reject func([]byte) error) error {
 		err := one.sink.ReadBack(ctx, name, event, reject)

@@ -1,6 +1,7 @@
 package erase
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -51,6 +52,10 @@ type StreamReport struct {
 	ByToken bool `json:"by_token,omitempty"`
 	// NoCheckpoint means that the checkpoint of the former name is gone, so that nothing can be erased under it.
 	NoCheckpoint bool `json:"no_checkpoint,omitempty"`
+	// Elsewhere counts the events that were delivered to another sink, which is not reached, before the checkpoint was
+	// imported into this one. ElsewhereSink names the one that the checkpoint was imported from last, for people.
+	Elsewhere     uint64 `json:"elsewhere,omitempty"`
+	ElsewhereSink string `json:"elsewhere_sink,omitempty"`
 	// Places are the parts of the sink that hold the events, if it is Kafka.
 	Places []Place `json:"places,omitempty"`
 }
@@ -167,6 +172,11 @@ chat in 2Chat itself.
 			fmt.Fprintf(&out, "\nStream %s: %s of it were written with a pseudonym key that is not configured any more, and "+
 				"the chat was not found among them.\n    give the token that it has there, as its events have it as their "+
 				"subject: `twochat-connector erase --chat TOKEN --yes`\n", s.name(), text.Thousands(s.Unreachable))
+		}
+		if s.Elsewhere > 0 {
+			fmt.Fprintf(&out, "\nStream %s: %s were delivered to another sink, which is not reached: %s\n  → erase there too, with "+
+				"a configuration that names it\n", s.name(), text.Counted(int(s.Elsewhere), "event"),
+				cmp.Or(s.ElsewhereSink, "an earlier version did not record which"))
 		}
 		if s.NoCheckpoint {
 			fmt.Fprintf(&out, "\nStream %s: the checkpoint of this name is gone, so nothing of it can be erased: %s and %s of "+
