@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"strings"
 
 	"github.com/twochat-connector/twochat-connector/cmd/twochat-connector/checkpoint"
@@ -106,10 +105,7 @@ func runCheckpoint(ctx context.Context, p *cli.Program, args []string) error {
 	default:
 		err = engine.Show(ctx, o.stream)
 	}
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		return cli.Hinted(errors.New("stopped before the end"), "run the same command again: it goes on where it was")
-	}
-	return err
+	return cli.Stopped(ctx, err, "stopped before the end", "run the same command again: it goes on where it was")
 }
 
 // check refuses what does not belong to a subcommand.

@@ -65,12 +65,8 @@ func New(p *cli.Program, c *config.Config, options Options) *Engine {
 
 // Run compares each stream's list with its log. The error is cli.ErrFoundWrong if anything is wrong in the end.
 func (a *Engine) Run(ctx context.Context) error {
-	err := a.run(ctx)
-	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		return cli.Hinted(errors.New("stopped before the end, so there is no result"),
-			"run the same command again: it starts from the beginning, and a repair restores nothing twice")
-	}
-	return err
+	return cli.Stopped(ctx, a.run(ctx), "stopped before the end, so there is no result",
+		"run the same command again: it starts from the beginning, and a repair restores nothing twice")
 }
 
 func (a *Engine) run(ctx context.Context) error {

@@ -153,15 +153,7 @@ func copyNew(from, to string) error {
 	if err != nil {
 		return err
 	}
-	file, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(content)
-	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
-		_ = os.Remove(to) // it was made here, and is not whole
-	}
-	return err
+	return cli.WriteNew(to, content)
 }
 
 // pageOf is the report as a web page.

@@ -138,17 +138,17 @@ func fileOf(c connector.Checkpoint) (*File, error) {
 
 // writeNew writes a file that does not exist yet.
 func writeNew(path string, file *File) error {
-	to, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
+	var content bytes.Buffer
+	if err := cli.PrintJSON(&content, file); err != nil {
+		return err
+	}
+	err := cli.WriteNew(path, content.Bytes())
+	switch {
+	case errors.Is(err, fs.ErrExist):
 		return cli.Hinted(fmt.Errorf("there is a file %s already", path), "name another one, or remove it")
-	}
-	const elsewhere = "name a file in a folder that this user may write to, and that has room"
-	if err != nil {
-		return cli.Hinted(fmt.Errorf("export: %w", err), elsewhere)
-	}
-	if err := errors.Join(cli.PrintJSON(to, file), to.Sync(), to.Close()); err != nil {
-		_ = os.Remove(path) // it was made here, and would keep the next attempt off
-		return cli.Hinted(fmt.Errorf("export: %w", err), elsewhere)
+	case err != nil:
+		return cli.Hinted(fmt.Errorf("export: %w", err),
+			"name a file in a folder that this user may write to, and that has room")
 	}
 	return nil
 }

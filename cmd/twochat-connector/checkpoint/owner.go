@@ -117,13 +117,7 @@ func (e *guard) samePrivacy(claim connector.Claim, found *connector.Checkpoint) 
 
 // acquire takes a stream over, and waits while the sink does not take anything.
 func (e *Engine) acquire(ctx context.Context, log connector.Log) (connector.State, error) {
-	told := false
-	return pipeline.TakeOver(ctx, log, 0, func(cause error) {
-		if !told {
-			told = true
-			e.logger.Warn("the sink is waited for; it goes on by itself", "cause", cause)
-		}
-	})
+	return pipeline.TakeOver(ctx, log, 0, e.logger)
 }
 
 // release closes a stream's log.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -189,4 +190,13 @@ func Together(errs []error) error {
 		return errs[0]
 	}
 	return severalErrors(errs)
+}
+
+// Stopped returns an error, unless the end of the context is its cause: then it returns one that says what that means,
+// and what to do next.
+func Stopped(ctx context.Context, err error, said, hint string) error {
+	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return Hinted(errors.New(said), hint)
+	}
+	return err
 }

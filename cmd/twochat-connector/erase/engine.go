@@ -58,11 +58,7 @@ func New(p *cli.Program, c *config.Config, options Options) *Engine {
 // some of it stays, as Kafka's brokers keep it.
 func (e *Engine) Run(ctx context.Context) error {
 	defer e.close()
-	err := e.run(ctx)
-	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		return cli.Hinted(errors.New("stopped before the end"), "run the same command again: it goes on where it was")
-	}
-	return err
+	return cli.Stopped(ctx, e.run(ctx), "stopped before the end", "run the same command again: it goes on where it was")
 }
 
 func (e *Engine) run(ctx context.Context) error {
@@ -317,15 +313,10 @@ const acquireWithin = time.Minute
 func (e *Engine) erase(ctx context.Context, one *target) error {
 	name := one.claim.Stream.Name
 	log := one.sink.Log(one.claim)
-	defer pipeline.GiveUp(log, e.logger.With("stream", name))
+	logger := e.logger.With("stream", name)
+	defer pipeline.GiveUp(log, logger)
 	const again = "run the same command again: it goes on where it was"
-	told := false
-	taken, err := pipeline.TakeOver(ctx, log, acquireWithin, func(cause error) {
-		if !told {
-			told = true
-			e.logger.Warn("the sink is waited for; it goes on by itself", "stream", name, "cause", cause)
-		}
-	})
+	taken, err := pipeline.TakeOver(ctx, log, acquireWithin, logger)
 	if err != nil {
 		return cli.Hinted(fmt.Errorf("take stream %s over: %w", name, err), again)
 	}

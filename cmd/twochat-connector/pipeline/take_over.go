@@ -14,10 +14,10 @@ import (
 )
 
 // TakeOver takes a stream over for a command that writes to its log, and waits out failures that may pass: for this
-// long, or until the context ends if within is 0. waits, if not nil, is told of each such failure. The error is that of
-// the last attempt, or that of the context.
+// long, or until the context ends if within is 0. The logger, if not nil, is told of the first such failure. The error is
+// that of the last attempt, or that of the context.
 func TakeOver(
-	ctx context.Context, log connector.Log, within time.Duration, waits func(cause error),
+	ctx context.Context, log connector.Log, within time.Duration, logger *slog.Logger,
 ) (connector.State, error) {
 	pause := connector.NewBackoff(250*time.Millisecond, 5*time.Second)
 	began := time.Now()
@@ -27,8 +27,9 @@ func TakeOver(
 		if err == nil || errors.As(err, &refusal) || within > 0 && time.Since(began) > within {
 			return state, err
 		}
-		if waits != nil {
-			waits(err)
+		if logger != nil {
+			logger.Warn("the sink is waited for; it goes on by itself", "cause", err)
+			logger = nil
 		}
 		if err := connector.Sleep(ctx, pause.Next()); err != nil {
 			return state, err

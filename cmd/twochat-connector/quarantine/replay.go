@@ -49,12 +49,8 @@ func NewReplay(p *cli.Program, c *config.Config, o Options) *Replay {
 // Run reads the quarantine, and delivers what can become an event now and is not in the log. The error is
 // cli.ErrFoundWrong if anything is left that cannot be delivered.
 func (r *Replay) Run(ctx context.Context) error {
-	err := r.run(ctx)
-	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		return cli.Hinted(errors.New("stopped before the end"),
-			"run the same command again: it delivers what is left, and nothing twice")
-	}
-	return err
+	return cli.Stopped(ctx, r.run(ctx), "stopped before the end",
+		"run the same command again: it delivers what is left, and nothing twice")
 }
 
 func (r *Replay) run(ctx context.Context) error {
@@ -161,17 +157,11 @@ func (r *Replay) deliverStream(ctx context.Context, one *replayed) error {
 	if err != nil {
 		return err
 	}
-	delivered := 0 // of those that were tried last
-	for _, c := range tried {
+	last := done.Last // of those that were tried last, as there may have been several attempts
+	for _, c := range slices.Backward(tried) {
 		if c.outcome == Deliver {
-			delivered++
-		}
-	}
-	next := done.Last + 1 - uint64(delivered)
-	for _, c := range tried {
-		if c.outcome == Deliver {
-			c.outcome, c.sequence = Delivered, next
-			next++
+			c.outcome, c.sequence = Delivered, last
+			last--
 		}
 	}
 	return nil
